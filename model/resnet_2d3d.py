@@ -1,0 +1,166 @@
+"""The 2D3D-ResNet backbone of Dense Predictive Coding (Han et al. 2019, section 3 and appendix).
+
+Stages 1 and 2 convolve single frames; stages 3 and 4 convolve over time as well. Stage 4 has 256
+planes rather than 512, and its last block has no final ReLU, so features may be negative.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+STEM_PLANES = 64
+STAGE_PLANES = (64, 128, 256, 256)
+
+
+class BatchNorm3d(nn.BatchNorm3d):
+    """Batch norm for which each frame of the input may stand for `frame_repeats` equal frames.
+
+    Repeating every frame changes neither the mean nor the biased variance, so the output is that of
+    `nn.BatchNorm3d`. Only the running variance, which is unbiased, counts the repeated frames.
+    """
+
+    frame_repeats = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.frame_repeats == 1 or not (self.training and self.track_running_stats):
+            return super().forward(x)
+        self.num_batches_tracked.add_(1)
+        momentum = self.momentum
+        if momentum is None:  # a cumulative average
+            momentum = 1 / self.num_batches_tracked.item()
+        kept = (1 - momentum) * self.running_var
+        var = self.running_var.clone()
+        y = functional.batch_norm(
+            x, self.running_mean, var, self.weight, self.bias, True, momentum, self.eps
+        )
+        n = x.numel() // x.shape[1]
+        repeated = n * self.frame_repeats
+        # the batch added var·n/(n-1); the repeated frames would add var·repeated/(repeated-1)
+        self.running_var.copy_(
+            kept + (var - kept) * (self.frame_repeats * (n - 1) / (repeated - 1))
+        )
+        return y
+
+
+class Block(nn.Module):
+    """A residual block: its convolutions, each with a norm, and the shortcut around them.
+
+    `convolutions` is a list of (planes in, planes out, kernel size, carries the stage's stride).
+    """
+
+    def __init__(self, convolutions, *, is_3d: bool, stride: int, track_bn: bool, final_relu: bool):
+        super().__init__()
+        strides = (stride if is_3d else 1, stride, stride)
+        self.depth = len(convolutions)
+        self.final_relu = final_relu
+        for i, (planes_in, planes_out, kernel, strided) in enumerate(convolutions, start=1):
+            time_kernel = kernel if is_3d else 1
+            conv = nn.Conv3d(
+                planes_in,
+                planes_out,
+                kernel_size=(time_kernel, kernel, kernel),
+                stride=strides if strided else 1,
+                padding=(time_kernel // 2, kernel // 2, kernel // 2),
+                bias=False,
+            )
+            self.add_module(f"conv{i}", conv)
+            self.add_module(f"bn{i}", BatchNorm3d(planes_out, track_running_stats=track_bn))
+        planes_in, planes_out = convolutions[0][0], convolutions[-1][1]
+        self.downsample = None
+        if stride != 1 or planes_in != planes_out:
+            self.downsample = nn.Sequential(
+                nn.Conv3d(planes_in, planes_out, kernel_size=1, stride=strides, bias=False),
+                BatchNorm3d(planes_out, track_running_stats=track_bn),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        for i in range(1, self.depth + 1):
+            x = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(x))
+            if i < self.depth:
+                x = functional.relu(x, inplace=True)
+        x = x + shortcut
+        return functional.relu(x, inplace=True) if self.final_relu else x
+
+
+class BasicBlock(Block):
+    expansion = 1
+
+    def __init__(self, planes_in: int, planes: int, **options):
+        super().__init__([(planes_in, planes, 3, True), (planes, planes, 3, False)], **options)
+
+
+class Bottleneck(Block):
+    expansion = 4
+
+    def __init__(self, planes_in: int, planes: int, **options):
+        convolutions = [
+            (planes_in, planes, 1, False),
+            (planes, planes, 3, True),
+            (planes, planes * self.expansion, 1, False),
+        ]
+        super().__init__(convolutions, **options)
+
+
+DEPTHS = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet101": (Bottleneck, (3, 4, 23, 3)),
+    "resnet152": (Bottleneck, (3, 8, 36, 3)),
+    "resnet200": (Bottleneck, (3, 24, 36, 3)),
+}
+
+
+class ResNet2d3d(nn.Module):
+    """Frames to feature maps, `[B*N, 3, L, H, W]` → `[B*N, F, L_out, D, D]`.
+
+    `feature_size` is F: 256 for basic blocks, 1024 for bottlenecks. With `track_bn` batch norm
+    keeps running statistics and evaluates with them; without, evaluation uses the batch's own.
+    """
+
+    def __init__(self, net: str, track_bn: bool):
+        super().__init__()
+        block, depths = DEPTHS[net]
+        self.conv1 = nn.Conv3d(
+            3, STEM_PLANES, kernel_size=(1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False
+        )
+        self.bn1 = BatchNorm3d(STEM_PLANES, track_running_stats=track_bn)
+        self.maxpool = nn.MaxPool3d(kernel_size=(1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
+        planes_in = STEM_PLANES
+        for stage, (planes, depth) in enumerate(zip(STAGE_PLANES, depths, strict=True), start=1):
+            blocks = []
+            for i in range(depth):
+                blocks.append(
+                    block(
+                        planes_in,
+                        planes,
+                        is_3d=stage > 2,
+                        stride=2 if stage > 1 and i == 0 else 1,
+                        track_bn=track_bn,
+                        final_relu=not (stage == 4 and i == depth - 1),
+                    )
+                )
+                planes_in = planes * block.expansion
+            self.add_module(f"layer{stage}", nn.Sequential(*blocks))
+        self.feature_size = planes_in
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor, frame_repeats: int = 1) -> Tensor:
+        """With `frame_repeats` > 1 every frame of `x` is shown that many times in a row.
+
+        The stem and the 2D stages treat frames one by one, so each is computed once and the
+        result expanded in time before stage 3; it is the same up to the order of summation.
+        """
+        for part in (self.bn1, self.layer1, self.layer2):
+            for module in part.modules():
+                if isinstance(module, BatchNorm3d):
+                    module.frame_repeats = frame_repeats
+        x = functional.relu(self.bn1(self.conv1(x)), inplace=True)  # [B*N, 64, L, H/2, W/2]
+        x = self.layer1(self.maxpool(x))  # [B*N, 64, L, H/4, W/4]
+        x = self.layer2(x)  # [B*N, 128, L, H/8, W/8]
+        if frame_repeats > 1:
+            x = x.repeat_interleave(frame_repeats, dim=2)
+        x = self.layer3(x)  # [B*N, 256, L/2, H/16, W/16]
+        return self.layer4(x)  # [B*N, F, L_out, D, D]

@@ -1,0 +1,258 @@
+"""A training run from epoch to epoch: train, validate, record, keep a checkpoint, draw."""
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from model.engine import Result, evaluate, train_epoch
+from model.optim import Group, rate_factor, set_rates
+from utils import checkpoints
+from utils.batch import ClassInfo
+from utils.config import Config
+from utils.logs import Progress, duration, log
+from utils.pictures import Pictures
+from utils.records import EPOCHS, PREDICTIONS, EpochRow, PredictionRow, append_rows
+
+
+class Best(NamedTuple):
+    epoch: int
+    top1: float
+
+
+class State(NamedTuple):
+    """How far a run is: `epoch` is the last complete one, -1 before epoch 0; `iteration` counts the
+    batches trained on; `best` has the best validation top-1 of each phase."""
+
+    epoch: int = -1
+    iteration: int = 0
+    best: dict[str, Best] = {}
+
+
+class Training:
+    """`loaders` by mode: train, and val unless the best model is not looked for. `lr_steps`: see
+    `optim.rate_factor`."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        task: nn.Module,
+        groups: list[Group],
+        optimizer: torch.optim.Optimizer,
+        loaders: dict[str, DataLoader],
+        lr_steps: tuple[int, int] | None,
+        device: torch.device,
+        folder: Path,
+        state: State,
+    ):
+        self.config = config
+        self.task = task
+        self.groups = groups
+        self.optimizer = optimizer
+        self.loaders = loaders
+        self.lr_steps = lr_steps
+        self.device = device
+        self.folder = folder
+        self.state = state
+        self.dataset = loaders["train"].dataset
+        self.pictures = Pictures(folder, config.plt_bkend)
+        self.tensorboard = None
+        if config.use_tb:
+            from utils.tensorboard import Tensorboard
+
+            self.tensorboard = Tensorboard(folder, state.epoch + 1)
+
+    def run(self) -> None:
+        last = self.config.num_epochs
+        if self.state.epoch >= last:
+            self.pictures.draw(at_once=True)
+        for epoch in range(self.state.epoch + 1, last + 1):
+            start = time.perf_counter()
+            rows = self.measure(epoch) if epoch == 0 else self.train(epoch)
+            is_best = self.update_state(epoch, rows)
+            if self.tensorboard:
+                self.tensorboard.add_rows(rows)
+            self.save(epoch, is_best)
+            self.pictures.draw(at_once=epoch == last)
+            left = (time.perf_counter() - start) * (last - epoch)
+            log.info("%s", epoch_line(rows, last, is_best, left))
+        if self.tensorboard:
+            self.tensorboard.close()
+
+    def measure(self, epoch: int) -> list[EpochRow]:
+        """The model as it is, on every set."""
+        if self.tensorboard:
+            self.tensorboard.add_clip(self.dataset[epoch, 0].clip, epoch)
+        return [self.pass_over(mode, epoch, self.config.lr) for mode in self.loaders]
+
+    def train(self, epoch: int) -> list[EpochRow]:
+        lr = self.config.lr * rate_factor(self.lr_steps, epoch)
+        set_rates(self.optimizer, self.groups, lr)
+        rows = [self.pass_over("train", epoch, lr, learn=True)]
+        if "val" in self.loaders:
+            rows.append(self.pass_over("val", epoch, lr))
+        return rows
+
+    def pass_over(self, mode: str, epoch: int, lr: float, learn: bool = False) -> EpochRow:
+        """One pass, recorded."""
+        loader = self.loaders[mode]
+        loader.batch_sampler.epoch = epoch
+        progress = Progress(
+            f"epoch {epoch}/{self.config.num_epochs} {mode}", len(loader), self.config.log_freq
+        )
+        if learn:
+            result = train_epoch(self.task, loader, self.optimizer, self.device, progress)
+        else:
+            result = evaluate(self.task, loader, self.device, progress)
+        phase = loader.dataset.phase(epoch)
+        return record(self.folder, loader.dataset, epoch, mode, phase, lr, result)
+
+    def update_state(self, epoch: int, rows: list[EpochRow]) -> bool:
+        """Returns whether this is the best epoch of its phase so far."""
+        best = dict(self.state.best)
+        validated = rows[-1] if rows[-1].mode == "val" else None
+        is_best = validated is not None and (
+            validated.phase not in best or validated.top1 > best[validated.phase].top1
+        )
+        if is_best:
+            best[validated.phase] = Best(epoch, validated.top1)
+        trained = len(self.loaders["train"]) if epoch > 0 else 0
+        self.state = State(epoch, self.state.iteration + trained, best)
+        return is_best
+
+    def save(self, epoch: int, is_best: bool) -> None:
+        phase = self.dataset.phase(epoch)
+        models = self.folder / "model"
+        path = models / checkpoints.epoch_name(epoch, phase)
+        checkpoints.write_checkpoint(path, self.content(phase))
+        if is_best:
+            checkpoints.keep_best(models, path, epoch, phase)
+        checkpoints.prune(models, self.dataset.landmark_epochs)
+
+    def best_checkpoint(self) -> Path | None:
+        """Of the current phase."""
+        phase = self.dataset.phase(self.state.epoch)
+        if phase not in self.state.best:
+            return None
+        name = checkpoints.best_name(self.state.best[phase].epoch, phase)
+        return self.folder / "model" / name
+
+    def result_text(self) -> str:
+        parts = [
+            f"best validation top-1 {best.top1:.1%} in epoch {best.epoch} ({phase})"
+            for phase, best in self.state.best.items()
+        ]
+        return ", ".join(parts) or f"trained {self.state.epoch} epochs"
+
+    def content(self, phase: str) -> dict[str, Any]:
+        best = self.state.best.get(phase)
+        return {
+            "epoch": self.state.epoch,
+            "iteration": self.state.iteration,
+            "net": self.config.net,
+            "model": self.config.model,
+            "state_dict": self.task.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": {"lr": self.config.lr, "steps": self.lr_steps},
+            "best_acc": best.top1 if best else 0.0,
+            "best": {name: tuple(value) for name, value in self.state.best.items()},
+            "config": vars(self.config),
+            "classes": [info.name for info in self.dataset.classes],
+            "random_state": {
+                "torch": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            },
+        }
+
+
+def restore(
+    content: dict[str, Any], optimizer: torch.optim.Optimizer | None, weight_decay: float
+) -> State:
+    """The run's state, torch's random state and, where one is given, the optimizer, as saved."""
+    if optimizer is not None:
+        optimizer.load_state_dict(content["optimizer"])
+        for settings in optimizer.param_groups:
+            settings["weight_decay"] = weight_decay
+    torch.set_rng_state(content["random_state"]["torch"])
+    if torch.cuda.is_available() and content["random_state"]["cuda"]:
+        torch.cuda.set_rng_state_all(content["random_state"]["cuda"])
+    best = {phase: Best(*value) for phase, value in content["best"].items()}
+    return State(content["epoch"], content["iteration"], best)
+
+
+def test_pass(
+    task: nn.Module, loader: DataLoader, device: torch.device, folder: Path, config: Config
+) -> EpochRow:
+    """One recorded pass over a test set, with its pictures."""
+    progress = Progress("test", len(loader), config.log_freq)
+    result = evaluate(task, loader, device, progress)
+    row = record(folder, loader.dataset, 0, "test", loader.dataset.phase(0), config.lr, result)
+    Pictures(folder, config.plt_bkend).draw(at_once=True)
+    return row
+
+
+def record(
+    folder: Path, dataset: Any, epoch: int, mode: str, phase: str, lr: float, result: Result
+) -> EpochRow:
+    """Appends a pass's rows to the records; returns the epoch's."""
+    row = EpochRow(
+        epoch,
+        mode,
+        phase,
+        *result.means,
+        lr,
+        round(result.seconds, 3),
+        round(result.data_seconds, 3),
+    )
+    if dataset.records_predictions:
+        append_rows(folder, PREDICTIONS, prediction_rows(epoch, mode, result, dataset.classes))
+    append_rows(folder, EPOCHS, [row])
+    return row
+
+
+def prediction_rows(
+    epoch: int, mode: str, result: Result, classes: tuple[ClassInfo, ...]
+) -> list[PredictionRow]:
+    rows = []
+    for batch, (items, (labels, predicted, loss)) in enumerate(result.predictions):
+        for b, item in enumerate(items.tolist()):
+            for step, (target, is_unexpected) in enumerate(labels[b].tolist()):
+                info = classes[target]
+                rows.append(
+                    PredictionRow(
+                        epoch=epoch,
+                        mode=mode,
+                        batch=batch,
+                        item=item,
+                        step=step,
+                        target=target,
+                        image=info.shown(bool(is_unexpected)),
+                        orientation=info.orientation,
+                        is_U=is_unexpected,
+                        predicted=int(predicted[b, step]),
+                        loss=float(loss[b, step]),
+                    )
+                )
+    return rows
+
+
+def epoch_line(rows: list[EpochRow], last: int, is_best: bool, left: float) -> str:
+    """Such as `epoch 3/16: train loss 2.310, top-1 20.3% | val loss …, best so far | 9 s left`."""
+    parts = [f"epoch {rows[0].epoch}/{last}: " + " | ".join(row_text(row) for row in rows)]
+    if is_best:
+        parts[0] += " (best so far)"
+    parts.append(f"chance {rows[0].chance:.1%}")
+    if rows[0].phase == "unexpected":
+        parts.append("with U")
+    if left:
+        parts.append(f"about {duration(left)} left")
+    return ", ".join(parts)
+
+
+def row_text(row: EpochRow) -> str:
+    text = f"{row.mode} loss {row.loss:.3f}"
+    return text if row.top1 is None else f"{text}, top-1 {row.top1:.1%}"

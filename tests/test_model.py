@@ -1,0 +1,178 @@
+"""The networks: golden numbers of the published method, static blocks, all depths."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.dpc import DPC_RNN
+from model.lc import LC_RNN
+from model.losses import contrastive_logits, contrastive_loss, negative_kinds
+from model.resnet_2d3d import DEPTHS, ResNet2d3d
+
+PARITY = Path(__file__).parent / "data" / "parity"
+
+
+def golden_weight(key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The weight that the numbers in tests/data/parity were made with: it follows from its key."""
+    rng = np.random.RandomState(
+        zlib.crc32(key.replace("agg.ConvGRUCell_00.", "agg.cell_list.0.").encode())
+    )
+    if key.endswith("num_batches_tracked"):
+        return torch.tensor(1)
+    if len(shape) > 1:
+        value = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
+    elif key.endswith(("running_var", "weight")):
+        value = rng.uniform(0.5, 1.5, shape)
+    else:
+        value = 0.1 * rng.standard_normal(shape)
+    return torch.from_numpy(value.astype(np.float32))
+
+
+def load_golden(model: torch.nn.Module) -> None:
+    state = {k: golden_weight(k, tuple(v.shape)) for k, v in model.state_dict().items()}
+    model.load_state_dict(state)
+
+
+def golden_input(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
+    values = np.random.RandomState(seed).standard_normal(shape)
+    return torch.from_numpy(values.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("dpc-rnn_resnet18", lambda: DPC_RNN("resnet18", 64, 2, 5, 2)),
+        ("dpc-rnn_resnet34", lambda: DPC_RNN("resnet34", 64, 2, 5, 2)),
+        ("lc-rnn_resnet18", lambda: LC_RNN("resnet18", 64, 3, 5, 7, 0.5)),
+    ],
+)
+def test_state_dict_has_the_published_names_and_shapes(name, model):
+    published = json.loads((PARITY / f"{name}_state_dict.json").read_text())
+    ours = {key: list(value.shape) for key, value in model().state_dict().items()}
+    assert ours == published
+
+
+def test_dpc_gives_the_golden_score_loss_and_gradients():
+    # the numbers are of 3 blocks seen and 2 predicted
+    golden = np.load(PARITY / "dpc_r18_64.npz")
+    model = DPC_RNN("resnet18", 64, 3, 5, 2).eval()
+    load_golden(model)
+    score = model(golden_input(0, (2, 5, 3, 5, 64, 64)))
+    assert np.abs(score.detach().numpy() - golden["score"]).max() < 1e-3
+
+    logits, target = contrastive_logits(score)
+    assert np.array_equal(target.numpy(), golden["target"].reshape(-1))
+    assert (logits.argmax(1) == target).float().mean().item() == pytest.approx(
+        float(golden["top1"])
+    )
+    loss = contrastive_loss(score).mean()
+    assert loss.item() == pytest.approx(float(golden["loss"]), rel=1e-4)
+    assert np.array_equal(negative_kinds(2, 2, 4).numpy(), golden["mask"])
+
+    loss.backward()
+    norms = json.loads((PARITY / "dpc_r18_64_grad_norms.json").read_text())
+    ours = {k.removeprefix("module."): p.grad.norm().item() for k, p in model.named_parameters()}
+    for key, norm in norms.items():
+        key = key.removeprefix("module.").replace("agg.cell_list.0.", "agg.ConvGRUCell_00.")
+        assert ours[key] == pytest.approx(norm, rel=1e-4, abs=1e-5), key
+
+
+def test_lc_gives_the_golden_output_and_context():
+    golden = np.load(PARITY / "lc_r18_64.npz")
+    model = LC_RNN("resnet18", 64, 3, 5, 7, 0.5).eval()
+    load_golden(model)
+    with torch.no_grad():
+        logits, context = model(golden_input(1, (2, 3, 3, 5, 64, 64)))
+    assert np.abs(logits.numpy() - golden["output"]).max() < 1e-3
+    assert np.abs(context.numpy() - golden["context"]).max() < 1e-3
+
+
+def test_contrastive_loss_equals_the_double_loop():
+    B, P, S = 3, 2, 4
+    score = torch.randn(B, P, S, B, P, S, generator=torch.Generator().manual_seed(0))
+    loss = contrastive_loss(score)
+    for b in range(B):
+        for p in range(P):
+            for s in range(S):
+                total = 0.0
+                for other in torch.cartesian_prod(
+                    torch.arange(B), torch.arange(P), torch.arange(S)
+                ):
+                    total += score[b, p, s][tuple(other)].exp().item()
+                expected = -np.log(score[b, p, s, b, p, s].exp().item() / total)
+                assert loss[b, p, s].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_contrastive_loss_of_equal_scores_is_that_of_chance():
+    assert contrastive_loss(torch.zeros(2, 1, 4, 2, 1, 4)).mean().item() == pytest.approx(np.log(8))
+
+
+@pytest.mark.parametrize("net", DEPTHS)
+def test_every_depth_builds_and_runs(net):
+    backbone = ResNet2d3d(net, track_bn=False).eval()
+    with torch.no_grad():
+        features = backbone(torch.randn(2, 3, 2, 32, 32))
+    assert features.shape == (2, 256 if net in ("resnet18", "resnet34") else 1024, 1, 1, 1)
+    assert features.min() < 0
+
+
+def test_the_number_of_positions_is_rounded_up():
+    model = DPC_RNN("resnet18", 40, 1, 1, 1).eval()
+    with torch.no_grad():
+        assert model(torch.randn(2, 2, 3, 1, 40, 40)).shape == (2, 1, 4, 2, 1, 4)
+
+
+def test_clips_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match="the model takes"):
+        DPC_RNN("resnet18", 32, 1, 5, 1)(torch.zeros(2, 2, 3, 4, 32, 32))
+
+
+def repeated_and_static(model, blocks):
+    """Loss, gradients and buffers of frames given `seq_len` times, and of the same given once."""
+    results = []
+    for clips in (blocks.expand(-1, -1, -1, 5, -1, -1).contiguous(), blocks):
+        twin = type(model)(*model.arguments).double().train()
+        twin.load_state_dict(model.state_dict())
+        for module in twin.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        output = twin(clips)
+        loss = (
+            contrastive_loss(output).mean()
+            if isinstance(model, DPC_RNN)
+            else output[0].pow(2).sum()
+        )
+        loss.backward()
+        gradients = {k: p.grad for k, p in twin.named_parameters()}
+        results.append((loss.detach(), gradients, dict(twin.named_buffers())))
+    return results
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments"),
+    [
+        (DPC_RNN, ("resnet18", 32, 1, 5, 1)),
+        (DPC_RNN, ("resnet50", 32, 1, 5, 1, True)),
+        (LC_RNN, ("resnet18", 32, 2, 5, 3)),
+    ],
+)
+def test_static_blocks_given_once_are_the_same_in_float64(network, arguments):
+    torch.manual_seed(0)
+    model = network(*arguments).double()
+    model.arguments = arguments
+    blocks = torch.randn(3, 2, 3, 1, 32, 32, dtype=torch.float64)
+    (loss, gradients, buffers), (loss1, gradients1, buffers1) = repeated_and_static(model, blocks)
+    assert torch.allclose(loss, loss1, rtol=1e-10, atol=0)
+    for key, gradient in gradients.items():
+        # relative to the whole parameter: single entries may cancel to nothing
+        difference = (gradient - gradients1[key]).norm()
+        assert difference <= 1e-10 * gradient.norm() + 1e-13, key
+    assert buffers.keys() == buffers1.keys()
+    for key, buffer in buffers.items():
+        assert torch.allclose(buffer.double(), buffers1[key].double(), rtol=1e-10, atol=1e-13), key
+    if network is LC_RNN:
+        assert any("running_var" in key for key in buffers)

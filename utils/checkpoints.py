@@ -1,0 +1,149 @@
+"""Checkpoint files: written whole or not at all, read without running code."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from utils.errors import RunError, UsageError
+from utils.logs import log
+from utils.run_folder import CHECKPOINT_SUFFIX
+
+KEPT_EPOCHS = 2  # the newest checkpoints that stay in any case
+NAME = re.compile(r"^epoch(\d+)(_unexp)?" + re.escape(CHECKPOINT_SUFFIX) + "$")
+
+# NumPy scalars and arrays, which older files hold under the names that NumPy then had
+_core = np._core.multiarray
+SAFE_GLOBALS = [
+    np.dtype,
+    np.ndarray,
+    *(
+        type(np.dtype(code))
+        for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u4", "u8")
+    ),
+    np.dtypes.BoolDType,
+    *(
+        (function, f"numpy.{module}.multiarray.{function.__name__}")
+        for function in (_core.scalar, _core._reconstruct)
+        for module in ("core", "_core")
+    ),
+]
+
+
+def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
+    """The file's dictionary, on the CPU; raises UsageError naming the flag that asked for it.
+
+    Nothing in the file is executed: only tensors, plain values and NumPy numbers are accepted.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"--{flag} {path}: no such file")
+    try:
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or foreign file makes of the unpickler
+        reason = str(error).split("\n")[0]
+        if "Unsupported global" in str(error) or "weights_only" in str(error).lower():
+            reason = "it holds more than weights and plain values, or is no checkpoint"
+        raise UsageError(
+            f"--{flag} {path}: can't be loaded ({reason[:120]}); name a whole checkpoint"
+        ) from error
+    if not isinstance(content, dict):
+        raise UsageError(f"--{flag} {path}: holds no dictionary; name a checkpoint of this program")
+    return content
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """To a temporary name, flushed, then moved: a kill leaves the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        flush_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
+        temporary.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        raise RunError(f"can't write {path}: {reason}; earlier checkpoints are kept") from error
+
+
+def flush_folder(folder: Path) -> None:
+    """So that a rename survives a power failure."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name, without writing it twice where the disk can do that."""
+    temporary = target.with_name(f".{target.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        temporary.write_bytes(source.read_bytes())
+    os.replace(temporary, target)
+
+
+def epoch_name(epoch: int, phase: str) -> str:
+    return f"epoch{epoch}{'_unexp' if phase == 'unexpected' else ''}{CHECKPOINT_SUFFIX}"
+
+
+def best_name(epoch: int, phase: str) -> str:
+    return f"best{'_unexp' if phase == 'unexpected' else ''}_epoch{epoch}{CHECKPOINT_SUFFIX}"
+
+
+def by_epoch(folder: Path) -> dict[int, Path]:
+    """The epochs' checkpoints in a run's `model` folder, newest first."""
+    found = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = NAME.match(path.name)
+        if match:
+            found[int(match[1])] = path
+    return dict(sorted(found.items(), reverse=True))
+
+
+def newest_readable(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The furthest checkpoint of a run's `model` folder that can be read; raises UsageError."""
+    paths = by_epoch(folder)
+    for path in paths.values():
+        try:
+            return path, read_checkpoint(path, "resume")
+        except UsageError as error:
+            log.warning("%s; taking the one before it", error)
+    found = "none of its checkpoints can be read" if paths else "there is no checkpoint in model/"
+    raise UsageError(f"--resume {folder.parent}: {found}; start the run anew")
+
+
+def prune(folder: Path, keep: set[int]) -> None:
+    """Removes epochs' checkpoints but the newest ones and those of the epochs to keep."""
+    for epoch, path in list(by_epoch(folder).items())[KEPT_EPOCHS:]:
+        if epoch not in keep:
+            path.unlink(missing_ok=True)
+
+
+def keep_best(folder: Path, source: Path, epoch: int, phase: str) -> None:
+    """`source` becomes the phase's best checkpoint, the one before it goes."""
+    name = best_name(epoch, phase)
+    link_or_copy(source, folder / name)
+    for path in folder.glob(best_name(0, phase).replace("epoch0", "epoch*")):
+        if path.name != name:
+            path.unlink(missing_ok=True)
+
+
+def drop_later(folder: Path, epoch: int) -> list[str]:
+    """Removes checkpoints of epochs past `epoch`, the furthest first; returns their names."""
+    later = [path for number, path in by_epoch(folder).items() if number > epoch]
+    for path in folder.glob(f"best*_epoch*{CHECKPOINT_SUFFIX}"):
+        if int(re.search(r"_epoch(\d+)", path.name)[1]) > epoch:
+            later.append(path)
+    for path in later:
+        path.unlink(missing_ok=True)
+    return [path.name for path in later]

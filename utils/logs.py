@@ -1,0 +1,82 @@
+"""Logging: one logger, to the terminal and to the run folder's `log.txt`."""
+
+import logging
+import logging.handlers
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+log = logging.getLogger("dpc")
+MANY_RECORDS = 10_000
+
+
+def start_logging(level: str) -> None:
+    """To the terminal; what is logged before there is a run folder is kept for its file."""
+    log.handlers.clear()
+    log.setLevel(level.upper())
+    log.propagate = False
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(terminal)
+    # flushes to no target until the run folder is known
+    log.addHandler(logging.handlers.MemoryHandler(MANY_RECORDS, flushLevel=logging.CRITICAL + 1))
+
+
+def log_to_folder(folder: Path) -> None:
+    file = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for handler in list(log.handlers):
+        if isinstance(handler, logging.handlers.MemoryHandler):
+            handler.setTarget(file)
+            handler.close()
+            log.removeHandler(handler)
+    log.addHandler(file)
+
+
+class Progress:
+    """One pass over a loader: a bar on a terminal, else a line every `log_freq` batches."""
+
+    def __init__(self, label: str, total: int, log_freq: int):
+        self.label = label
+        self.total = total
+        self.log_freq = log_freq
+        self.start = time.perf_counter()
+        shown = log.isEnabledFor(logging.INFO)
+        self.bar = None
+        if shown and sys.stderr.isatty():
+            self.bar = tqdm(total=total, desc=label, leave=False, unit="batch", dynamic_ncols=True)
+
+    def due(self, done: int) -> bool:
+        """Whether the loss is to be read and shown after `done` batches."""
+        return done % self.log_freq == 0 or done == self.total
+
+    def show(self, done: int, loss: float, top1: float | None, waited: float) -> None:
+        """`waited`: seconds spent waiting for data so far."""
+        seconds = time.perf_counter() - self.start
+        facts = f"loss {loss:.4f}"
+        if top1 is not None:
+            facts += f", top-1 {top1:.1%}"
+        facts += f", data wait {waited / seconds:.0%}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(facts, refresh=False)
+            self.bar.update(done - self.bar.n)
+        else:
+            left = seconds / done * (self.total - done)
+            log.info("  %s %d/%d: %s, %s left", self.label, done, self.total, facts, duration(left))
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def duration(seconds: float) -> str:
+    """Such as 12 s, 3:05 min, 2:10 h or 3.4 days."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f}:{seconds % 60:02.0f} min"
+    if seconds < 2 * 86400:
+        return f"{seconds // 3600:.0f}:{seconds % 3600 // 60:02.0f} h"
+    return f"{seconds / 86400:.1f} days"
