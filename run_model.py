@@ -65,8 +65,7 @@ def main(arguments: list[str]) -> int:
 
 def start(typed: dict[str, Any]) -> None:
     """A new run, from random or pretrained weights."""
-    config = seeded(dataclasses.replace(Config(), **typed))
-    check(config)
+    config = checked_and_seeded(dataclasses.replace(Config(), **typed))
 
     from model.training import State
     from utils.checkpoints import read_checkpoint
@@ -121,8 +120,7 @@ def test(typed: dict[str, Any]) -> None:
 
     path = typed["test"]
     content = None if path == "random" else read_checkpoint(path, "test")
-    config = seeded(tested_config(content, typed))
-    check(config)
+    config = checked_and_seeded(tested_config(content, typed))
     parts = build(config, ("test",))
     loader = parts.loaders["test"]
     if content is not None:
@@ -132,7 +130,8 @@ def test(typed: dict[str, Any]) -> None:
     report(folder, f"{row_text(row)}, chance {row.chance:.1%}, {len(loader.dataset)} clips")
 
 
-def seeded(config: Config) -> Config:
+def checked_and_seeded(config: Config) -> Config:
+    check(config)
     if config.seed >= 0:
         return config
     seed = secrets.randbelow(LARGEST_SEED + 1)

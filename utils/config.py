@@ -131,7 +131,9 @@ class Config:
         on_resume="free",
     )
     use_tb: bool = flag("technical", False, "write tensorboard files", on_resume="free")
-    plt_bkend: str = flag("technical", "", "matplotlib backend for the pictures", on_resume="free")
+    plt_bkend: str = flag(
+        "technical", "", "matplotlib backend of the pictures: agg or cairo", on_resume="free"
+    )
     log_test_cmd: bool = flag(
         "technical", False, "log the command that tests the best model", on_resume="free"
     )

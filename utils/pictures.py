@@ -4,14 +4,18 @@ import time
 from pathlib import Path
 
 from utils.errors import RunError
+from utils.logs import log
 
 SHARE = 0.05  # of the time that drawing may take
+FILE_BACKENDS = ("agg", "cairo")  # of matplotlib, that write PNG and open no window
 
 
 class Pictures:
     def __init__(self, folder: Path, backend: str):
         self.folder = folder
-        self.backend = backend or None
+        self.backend = backend.lower() if backend.lower() in FILE_BACKENDS else None
+        if backend and not self.backend:
+            log.warning("--plt_bkend %s: pictures are files here, drawn with agg", backend)
         self.took = 0.0
         self.drawn = time.perf_counter()
 
@@ -23,7 +27,7 @@ class Pictures:
         from utils import plots  # slow to import
 
         try:
-            pictures = plots.draw_all(self.folder)
+            pictures = plots.draw_all(self.folder, self.backend)
         except OSError as error:
             raise RunError(f"can't draw the pictures in {self.folder}: {error.strerror}") from error
         self.drawn = time.perf_counter()

@@ -28,7 +28,7 @@ class Tensorboard:
         beside each other."""
         N, C, L, H, W = clip.shape
         image = clip.permute(1, 2, 3, 0, 4).reshape(C, L * H, N * W)
-        self.writer.add_image("input clip", np.asarray(image), epoch)
+        self.writer.add_image("input_clip", np.asarray(image), epoch)
 
     def close(self) -> None:
         self.writer.close()

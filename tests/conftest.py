@@ -1,0 +1,39 @@
+"""Small runs that several tests share."""
+
+from pathlib import Path
+
+import pytest
+
+import run_model
+
+TINY = [
+    *("--dataset", "gabors", "--net", "resnet18", "--img_dim", "32", "--seq_len", "5"),
+    *("--num_seq_in", "2", "--pred_step", "1", "--num_gabors", "5", "--diff_U_possizes"),
+    *("--no_augm", "--batch_size", "4", "--train_len", "8", "--num_workers", "0"),
+    *("--unexp_epoch", "2", "--U_prob", "0.5", "--seed", "7"),
+]
+
+
+def run(*arguments: str | Path) -> int:
+    """run_model.py in this process; returns its exit status."""
+    return run_model.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def pretrained_run(tmp_path_factory) -> Path:
+    """A dpc-rnn run of three epochs, with U images from epoch 2 on. Not to be changed."""
+    output = tmp_path_factory.mktemp("pretrained")
+    assert run(*TINY, "--num_epochs", 3, "--output_dir", output) == 0
+    (folder,) = output.iterdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def classifier_run(pretrained_run, tmp_path_factory) -> Path:
+    """An lc-rnn run of two epochs from its weights. Not to be changed."""
+    output = tmp_path_factory.mktemp("classifier")
+    (weights,) = (pretrained_run / "model").glob("best_epoch*")
+    arguments = [*TINY, "--model", "lc-rnn", "--train_what", "ft", "--num_epochs", 2]
+    assert run(*arguments, "--pretrained", weights, "--output_dir", output) == 0
+    (folder,) = output.iterdir()
+    return folder

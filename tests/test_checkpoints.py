@@ -1,0 +1,166 @@
+"""Checkpoint files: written whole, read without running code, in every format in circulation."""
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import TINY, run
+from model.dpc import DPC_RNN
+from model.lc import LC_RNN
+from utils import checkpoints
+from utils.checkpoints import read_checkpoint, write_checkpoint
+from utils.errors import RunError, UsageError
+from utils.weights import load_exactly, load_pretrained, weights_of
+
+
+def save_as_published(content: dict, path: Path) -> None:
+    """In the format before zip files, NumPy's functions named as in NumPy 1."""
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    raw = path.read_bytes()
+    # a module name of protocol 2 ends at a newline, so it may change its length
+    path.write_bytes(raw.replace(b"numpy._core.multiarray\n", b"numpy.core.multiarray\n"))
+
+
+@pytest.fixture
+def published(tmp_path) -> tuple[Path, DPC_RNN]:
+    torch.manual_seed(1)
+    model = DPC_RNN("resnet18", 32, 2, 5, 1)
+    state = OrderedDict((f"module.{key}", value) for key, value in model.state_dict().items())
+    content = {
+        "epoch": 100,
+        "net": "resnet18",
+        "state_dict": state,
+        "best_acc": np.float64(0.5),
+        "optimizer": torch.optim.Adam(model.parameters()).state_dict(),
+        "iteration": 12345,
+    }
+    path = tmp_path / "published.pth.tar"
+    save_as_published(content, path)
+    return path, model
+
+
+def test_a_published_file_loads_into_the_classifier(published):
+    path, model = published
+    assert path.read_bytes()[:2] != b"PK"  # not a zip file
+    assert b"numpy.core.multiarray\n" in path.read_bytes()
+    content = read_checkpoint(path, "pretrained")
+    assert content["epoch"] == 100
+    assert content["best_acc"] == 0.5
+    classifier = LC_RNN("resnet18", 32, 2, 5, 7)
+    report = load_pretrained(classifier, weights_of(content, "pretrained", "f"), "f")
+    loaded = classifier.state_dict()
+    for key, value in model.state_dict().items():
+        if not key.startswith("network_pred"):
+            assert torch.equal(loaded[key], value), key
+    assert sorted(report.unexpected) == [
+        f"network_pred.{layer}.{name}" for layer in (0, 2) for name in ("bias", "weight")
+    ]
+    assert {key.split(".")[0] for key in report.missing} == {"backbone", "final_bn", "final_fc"}
+
+
+def test_a_published_file_finetunes_through_the_command_line(published, tmp_path):
+    arguments = [*TINY, "--model", "lc-rnn", "--train_what", "ft", "--num_epochs", 1]
+    assert run(*arguments, "--pretrained", published[0], "--output_dir", tmp_path / "out") == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    assert folder.name.endswith("_pt-published")
+
+
+def test_a_published_file_is_not_resumed_but_says_what_to_do(published, capsys):
+    assert run("--resume", published[0]) == 2
+    assert "holds no configuration" in capsys.readouterr().err
+
+
+def test_files_of_the_gabor_code_base_are_read(tmp_path):
+    path = tmp_path / "mousesim.pth.tar"
+    content = {
+        "epoch_n": 3,
+        "log_idx": 17,
+        "best_acc": [0.1, np.float32(0.2), None],
+        "data_seed": np.int64(100),
+        "hist": np.arange(3.0),
+        "state_dict": DPC_RNN("resnet18", 32, 2, 5, 1).state_dict(),
+    }
+    save_as_published(content, path)
+    read = read_checkpoint(path, "pretrained")
+    assert read["data_seed"] == 100
+    assert read["best_acc"][1] == np.float32(0.2)
+    load_exactly(DPC_RNN("resnet18", 32, 2, 5, 1), weights_of(read, "resume", "f"), "resume", "f")
+
+
+def test_our_files_load_where_the_published_ones_do(pretrained_run):
+    content = torch.load(pretrained_run / "model/epoch1.pth.tar", weights_only=True)
+    assert {"epoch", "net", "state_dict", "best_acc", "optimizer", "iteration"} <= content.keys()
+    assert type(content["best_acc"]) is float
+    DPC_RNN("resnet18", 32, 2, 5, 1).load_state_dict(content["state_dict"])
+
+
+def test_a_classifier_of_another_size_is_left_out_and_named(classifier_run, tmp_path):
+    arguments = [*TINY, "--no_gray", "--model", "lc-rnn", "--num_epochs", 0]
+    weights = classifier_run / "model/epoch0.pth.tar"
+    assert run(*arguments, "--pretrained", weights, "--output_dir", tmp_path) == 0
+    (log,) = tmp_path.glob("*/log.txt")
+    assert "of another size, left out: final_fc.1.weight, final_fc.1.bias" in log.read_text()
+    # its statistics were loaded, so none are estimated
+    assert "estimated" not in log.read_text()
+
+
+@pytest.mark.parametrize("names", [("ConvGRUCell_00",), ("cell_list.0",)])
+def test_the_aggregators_cell_may_be_listed_once(names):
+    model = DPC_RNN("resnet18", 32, 1, 1, 1)
+    state = {
+        key: value
+        for key, value in model.state_dict().items()
+        if not key.startswith("agg") or any(name in key for name in names)
+    }
+    twin = DPC_RNN("resnet18", 32, 1, 1, 1)
+    load_exactly(twin, weights_of({"state_dict": state}, "resume", "f"), "resume", "f")
+    for key, value in model.state_dict().items():
+        assert torch.equal(twin.state_dict()[key], value)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "epoch1.pth.tar"
+    write_checkpoint(path, {"epoch": 1})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        write_checkpoint(path, {"epoch": 2})
+    assert read_checkpoint(path, "resume") == {"epoch": 1}
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def write_epochs(folder: Path, *epochs: int, unexpected_from: int = 1000) -> None:
+    for epoch in epochs:
+        phase = "unexpected" if epoch >= unexpected_from else "expected"
+        write_checkpoint(folder / checkpoints.epoch_name(epoch, phase), {"epoch": epoch})
+
+
+def test_the_last_two_epochs_and_the_landmarks_are_kept(tmp_path):
+    write_epochs(tmp_path, *range(13), unexpected_from=5)
+    checkpoints.prune(tmp_path, {0, *range(2, 8)})
+    assert list(checkpoints.by_epoch(tmp_path)) == [12, 11, 7, 6, 5, 4, 3, 2, 0]
+
+
+def test_the_best_checkpoint_replaces_the_one_before_it_in_its_phase(tmp_path):
+    write_epochs(tmp_path, 1, 2, 3, unexpected_from=3)
+    for epoch, phase in ((1, "expected"), (2, "expected"), (3, "unexpected")):
+        source = tmp_path / checkpoints.epoch_name(epoch, phase)
+        checkpoints.keep_best(tmp_path, source, epoch, phase)
+    names = sorted(path.name for path in tmp_path.glob("best*"))
+    assert names == ["best_epoch2.pth.tar", "best_unexp_epoch3.pth.tar"]
+    assert read_checkpoint(tmp_path / names[0], "test") == {"epoch": 2}
+
+
+def test_a_folder_without_a_readable_checkpoint_is_an_error(tmp_path):
+    with pytest.raises(UsageError, match="there is no checkpoint"):
+        checkpoints.newest_readable(tmp_path)
+    (tmp_path / "epoch1.pth.tar").write_bytes(b"")
+    with pytest.raises(UsageError, match="none of its checkpoints can be read"):
+        checkpoints.newest_readable(tmp_path)

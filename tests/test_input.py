@@ -1,0 +1,272 @@
+"""The command line: what it takes, and that wrong input gets one line and leaves nothing behind."""
+
+import os
+import pickle
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import TINY, run
+from utils import flags
+from utils.config import FIELDS, Config, check
+from utils.errors import UsageError
+from utils.run_folder import checkpoint_stem, run_name
+
+ROOT = Path(__file__).parent.parent
+
+
+def config(line: str) -> Config:
+    parsed = replace(Config(), **flags.parse(shlex.split(line)))
+    check(parsed)
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "--model dpc-rnn --dataset k400 --net resnet18 --img_dim 128 --num_epochs 100 "
+            "--output_dir DIR",
+            Config(dataset="Kinetics400", num_epochs=100, output_dir="DIR"),
+        ),
+        (
+            "--model lc-rnn --dataset ucf101 --net resnet18 --img_dim 128 --num_epochs 100 "
+            "--train_what ft --pretrained FILE --output_dir DIR",
+            Config(
+                model="lc-rnn",
+                dataset="UCF101",
+                num_epochs=100,
+                train_what="ft",
+                pretrained="FILE",
+                output_dir="DIR",
+            ),
+        ),
+        (
+            "--gpu 0,1,2,3 --net resnet34 --dataset k400 --batch_size 44 --img_dim 224 "
+            "--epochs 150",
+            Config(
+                gpu="0,1,2,3",
+                net="resnet34",
+                dataset="Kinetics400",
+                batch_size=44,
+                img_dim=224,
+                num_epochs=150,
+            ),
+        ),
+        (
+            "--gpu 0,1 --net resnet18 --dataset ucf101 --batch_size 128 --img_dim 128 "
+            "--pretrain FILE --train_what ft --epochs 300 --model lc-rnn",
+            Config(
+                gpu="0,1",
+                dataset="UCF101",
+                batch_size=128,
+                pretrained="FILE",
+                train_what="ft",
+                num_epochs=300,
+                model="lc-rnn",
+            ),
+        ),
+        ("--model dpc --num_seq 8 --pred_step 3 --ds 4", Config(num_seq_in=5, ucf_hmdb_ms_ds=4)),
+        ("--model lc --num_seq 8 --prefix x", Config(model="lc-rnn", num_seq_in=8, suffix="x")),
+        ("--dataset GABORS --print_freq 2", Config(dataset="Gabors", log_freq=2)),
+    ],
+)
+def test_published_command_lines_are_understood(line, expected):
+    assert config(line) == expected
+
+
+def test_every_flag_has_help_with_its_default_and_belongs_to_a_group():
+    text = flags.build_parser().format_help()
+    for name, field in FIELDS.items():
+        assert f"--{name}" in text
+        assert field.metadata["help"].split()[0] in text
+    for shown in ("[128]", "[0.08]", "[off]", "[none]", "[-1]", "run:", "Gabors:", "technical:"):
+        assert shown in text
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (
+            "--dataset ucf101 --img_dim 128",
+            "ucf101-128_r18_dpc-rnn_bs24_lr0.001_nseq5_pred3_len5_ds3_train-all",
+        ),
+        (
+            "--dataset k400 --net resnet34 --img_dim 224 --lr 1e-5 --batch_size 44 --seed 3 "
+            "--suffix big",
+            "k400-224_r34_dpc-rnn_bs44_lr1e-05_nseq5_pred3_len5_train-all_seed3_big",
+        ),
+        (
+            "--model lc --dataset mousesim --eye left --pretrained a/k400_r18.pth.tar "
+            "--train_what ft",
+            "mousesim_left-128_r18_lc-rnn_bs24_lr0.001_nseq5_len5_ds3_train-ft_pt-k400_r18",
+        ),
+        (
+            "--dataset mousesim --eye both",
+            "mousesim-128_r18_dpc-rnn_bs24_lr0.001_nseq5_pred3_len5_ds3_train-all",
+        ),
+    ],
+)
+def test_num_seq_must_leave_blocks_to_see():
+    with pytest.raises(
+        UsageError, match="--num_seq 3: counts predicted blocks too; take at least 4"
+    ):
+        config("--num_seq 3")
+
+
+def test_a_run_folder_is_named_after_its_configuration(line, name):
+    assert run_name(config(line), seed_typed="--seed" in line) == name
+
+
+def test_a_checkpoints_stem_is_its_name_without_ending():
+    assert checkpoint_stem("a/b/best_epoch8.pth.tar") == "best_epoch8"
+    assert checkpoint_stem("x.pth") == "x"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--dataset cifar", "--dataset cifar: unknown; take one of UCF101"),
+        ("--dataset ucf101", "--dataset UCF101: not there yet"),
+        ("--net resnet19", "--net resnet19: unknown; take one of resnet18"),
+        ("--model gpt", "--model gpt: unknown"),
+        ("--batch_sizes 3", "unrecognized arguments: --batch_sizes"),
+        ("--batch_size many", "argument --batch_size: invalid int value: 'many'"),
+        ("--eye third", "argument --eye: invalid choice"),
+        ("--resume a --test b", "--resume and --test: take at most one"),
+        ("--pretrained a --resume b --test c", "take at most one"),
+        ("--analysis", "--analysis: not there yet"),
+        ("--shift_frames", "--shift_frames: needs --roll"),
+        ("--shift_frames --roll --gab_img_len 1", "--shift_frames: needs --gab_img_len"),
+        ("--U_prob 1.5", "--U_prob 1.5: must lie between 0 and 1"),
+        ("--U_prob nan", "--U_prob nan: must lie between 0 and 1"),
+        ("--img_dim 31", "--img_dim 31: must be at least 32"),
+        ("--seq_len 0", "--seq_len 0: must be at least 1"),
+        ("--pred_step 0", "--pred_step 0: must be at least 1"),
+        ("--num_seq 1", "--num_seq and --num_seq_in: take one of them"),
+        ("--lr 0", "--lr 0: must be above 0"),
+        ("--lr nan", "--lr nan: must be above 0"),
+        ("--wd -1", "--wd -1: must be at least 0"),
+        ("--dropout 1", "--dropout 1: must be at least 0 and below 1"),
+        ("--seed -2", "--seed -2: must be at least -1"),
+        ("--train_what ft", "--train_what ft: is for lc-rnn"),
+        ("--model lc-rnn --track_bn", "--track_bn: is for dpc-rnn"),
+        ("--model lc-rnn --batch_size 1", "--batch_size 1: lc-rnn trains on at least 2"),
+        ("--reset_lr", "--reset_lr: needs --resume"),
+        ("--batch_size 5 --train_len 8", "--batch_size 5: the val set has 4 clips"),
+        ("--batch_size 9 --train_len 8", "--batch_size 9: the train set has 8 clips"),
+        ("--model lc-rnn --train_len 1 --batch_size 2", "the train set has 1 clips"),
+        ("--gpu first", "--gpu first: takes the numbers of GPUs"),
+        ("--pretrained nothing.pth.tar", "--pretrained nothing.pth.tar: no such file"),
+        ("--test nothing.pth.tar", "--test nothing.pth.tar: no such file"),
+        ("--resume nothing.pth.tar", "--resume nothing.pth.tar: no such file"),
+        ("--resume .", "--resume .: is not a run folder"),
+        ("--output_dir file/below", "--output_dir file/below: can't write there"),
+        ("--suffix a/b", "--suffix a/b: is part of a folder's name"),
+    ],
+)
+def test_wrong_input_gets_one_line_and_leaves_nothing(line, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    asked = shlex.split(line)
+    arguments = [*TINY, *asked] if "--resume" not in asked and "--test" not in asked else asked
+    assert run(*arguments) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("run_model.py: ")
+    assert message in last
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_wrong_flags_are_told_in_one_line_before_the_slow_imports():
+    code = (
+        "import run_model, sys; print(run_model.main(['--dataset', 'x']), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "2 False\n"
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("flag", ["pretrained", "test", "resume"])
+@pytest.mark.parametrize("content", ["empty", "text", "truncated", "list", "no weights"])
+def test_files_that_are_no_checkpoints_are_refused(
+    flag, content, pretrained_run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    path = Path("file.pth.tar")
+    whole = next((pretrained_run / "model").glob("epoch0*")).read_bytes()
+    if content in ("list", "no weights"):
+        torch.save([1, 2] if content == "list" else {"epoch": 3}, path)
+    else:
+        path.write_bytes({"empty": b"", "text": b"hello", "truncated": whole[:100_000]}[content])
+    arguments = [*TINY] if flag == "pretrained" else []
+    model = ["--model", "lc-rnn", *TINY] if flag == "test" else []
+    assert run(*arguments, *model, f"--{flag}", path) == 2
+    assert f"--{flag} file.pth.tar: " in capsys.readouterr().err.splitlines()[-1]
+    assert os.listdir(tmp_path) == ["file.pth.tar"]
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("ran",)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_that_carries_code_is_refused_and_nothing_of_it_runs(
+    legacy, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    content = {"state_dict": {}, "epoch": Evil()}
+    torch.save(content, "evil.pth.tar", _use_new_zipfile_serialization=not legacy)
+    assert run(*TINY, "--pretrained", "evil.pth.tar") == 2
+    assert "holds more than weights" in capsys.readouterr().err
+    Path("evil.pth.tar").write_bytes(pickle.dumps(content))
+    assert run(*TINY, "--pretrained", "evil.pth.tar") == 2
+    assert os.listdir(tmp_path) == ["evil.pth.tar"]
+
+
+def test_weights_of_another_net_are_refused(pretrained_run, tmp_path, capsys):
+    weights = next((pretrained_run / "model").glob("epoch0*"))
+    arguments = [*TINY, "--net", "resnet50", "--pretrained", weights, "--output_dir", tmp_path]
+    assert run(*arguments) == 2
+    assert "name the --net that it is of" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_cover_too_little_of_the_backbone_are_refused(tmp_path, capsys):
+    torch.save(
+        {"state_dict": {"backbone.conv1.weight": torch.zeros(64, 3, 1, 7, 7)}}, tmp_path / "w"
+    )
+    assert run(*TINY, "--pretrained", tmp_path / "w", "--output_dir", tmp_path / "out") == 2
+    assert "covers 2% of the backbone" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dpc_checkpoint_is_not_tested(pretrained_run, capsys):
+    assert run("--test", next((pretrained_run / "model").glob("epoch0*"))) == 2
+    assert "is a dpc-rnn, which has no classifier" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flag", [["--no_gray"], ["--gabor_design", "gillon2021"], ["--U_prob", "0"]]
+)
+def test_a_classifier_of_other_classes_is_not_tested(flag, classifier_run, capsys):
+    before = sorted(classifier_run.iterdir())
+    assert run("--test", classifier_run / "model/epoch0.pth.tar", *flag) == 2
+    assert "classes are not the" in capsys.readouterr().err
+    assert sorted(classifier_run.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [["--net", "resnet34"], ["--img_dim", "64"], ["--seed", "8"], ["--U_prob", "0"], ["--roll"]],
+)
+def test_a_resumed_run_keeps_what_it_is(flag, pretrained_run, capsys):
+    records = (pretrained_run / "epochs.csv").read_text()
+    assert run("--resume", pretrained_run, *flag) == 2
+    assert f"{flag[0]} " in capsys.readouterr().err
+    assert (pretrained_run / "epochs.csv").read_text() == records

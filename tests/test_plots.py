@@ -1,0 +1,273 @@
+"""The pictures of a run and the tables they show, from small records written here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from utils import figures
+from utils import gabor_breakdowns as breakdowns
+from utils.errors import UsageError
+from utils.plots import draw_all, read_records
+
+ROOT = Path(__file__).resolve().parents[1]
+CURVES = ["loss_and_accuracy.png", "gabor_types.png", "gabor_orientations.png"]
+MATRICES = ["confusion_by_type.png", "confusion_by_orientation.png"]
+
+
+def gabor_classes() -> pd.DataFrame:
+    """A to D and U at 0° and 90°, then G: 11 classes."""
+    classes = [(image, angle) for image in "ABCDU" for angle in (0, 90)] + [("G", np.nan)]
+    names = [image if image == "G" else f"{image} {angle}°" for image, angle in classes]
+    images, angles = zip(*classes, strict=True)
+    return pd.DataFrame({"index": range(11), "name": names, "image": images, "orientation": angles})
+
+
+def video_classes(number: int) -> pd.DataFrame:
+    names = [f"class {i}" for i in range(number)]
+    return pd.DataFrame(
+        {"index": range(number), "name": names, "image": names, "orientation": np.nan}
+    )
+
+
+def write_run(
+    folder: Path,
+    classes: pd.DataFrame,
+    predicted_modes: dict[str, list[int]],
+    unexpected_from: float = np.inf,
+    epoch_modes: tuple[str, ...] = ("train", "val"),
+) -> Path:
+    """Records with 2 batches of 4 predictions for each mode and epoch of `predicted_modes`."""
+    rng = np.random.default_rng(0)
+    epochs = sorted({epoch for epochs in predicted_modes.values() for epoch in epochs} | {0})
+    if "test" in predicted_modes:
+        epochs = predicted_modes["test"]
+    rows = [
+        (
+            *(e, mode, "unexpected" if e >= unexpected_from else "expected", 2 - 0.1 * e),
+            *(0.2, 0.4, np.nan, 1 / 11, 1e-3, 1.5, 0.1),
+        )
+        for e in epochs
+        for mode in epoch_modes
+    ]
+    names = [
+        "epoch",
+        "mode",
+        "phase",
+        "loss",
+        "top1",
+        "top3",
+        "top5",
+        "chance",
+        "lr",
+        "seconds",
+        "data_seconds",
+    ]
+    pd.DataFrame(rows, columns=names).to_csv(folder / "epochs.csv", index=False)
+    classes.to_csv(folder / "classes.csv", index=False)
+    rows = []
+    for mode, mode_epochs in predicted_modes.items():
+        for epoch in mode_epochs:
+            for item in range(8):
+                target = int(rng.integers(len(classes)))
+                _, _, image, angle = classes.iloc[target]
+                if image == "U" and epoch < unexpected_from:
+                    target, image = target - 2, "D"
+                where = (epoch, mode, item // 4, item, 0, target, image, angle, int(image == "U"))
+                rows.append((*where, int(rng.integers(len(classes))), 1.0 + item / 10))
+    names = [
+        "epoch",
+        "mode",
+        "batch",
+        "item",
+        "step",
+        "target",
+        "image",
+        "orientation",
+        "is_U",
+        "predicted",
+        "loss",
+    ]
+    if rows:
+        pd.DataFrame(rows, columns=names).to_csv(folder / "predictions.csv", index=False)
+    return folder
+
+
+def small_predictions() -> pd.DataFrame:
+    rows = [
+        # epoch, mode, batch, target, image, orientation, is_U, predicted, loss
+        (0, "train", 0, 6, "D", 0.0, 0, 6, 9.0),
+        (1, "train", 0, 6, "D", 0.0, 0, 6, 1.0),
+        (1, "train", 0, 7, "D", 90.0, 0, 6, 2.0),
+        (1, "train", 1, 6, "D", 0.0, 0, 7, 3.0),
+        (1, "train", 1, 9, "U", 90.0, 1, 9, 6.0),
+        (2, "train", 0, 10, "G", np.nan, 0, 10, 0.5),
+        (2, "train", 0, 9, "U", 90.0, 1, 6, 1.5),
+        (1, "val", 0, 7, "D", 90.0, 0, 7, 4.0),
+    ]
+    names = ["epoch", "mode", "batch", "target", "image", "orientation", "is_U", "predicted"]
+    return pd.DataFrame(rows, columns=[*names, "loss"])
+
+
+@pytest.mark.parametrize("by", ["image", "orientation"])
+def test_breakdown_equals_a_slow_loop(by):
+    rows = small_predictions()
+    table = breakdowns.breakdown(rows, by)
+    found = {
+        (r["mode"], r["epoch"], str(r[by])): (r["loss"], r["accuracy"], r["count"])
+        for _, r in table.iterrows()
+    }
+    groups: dict[tuple, list] = {}
+    for _, r in rows.iterrows():
+        right = r["predicted"] == r["target"]
+        groups.setdefault((r["mode"], r["epoch"], str(r[by])), []).append((r["loss"], right))
+    assert found.keys() == groups.keys()
+    for key, members in groups.items():
+        losses, right = zip(*members, strict=True)
+        expected = (sum(losses) / len(losses), sum(right) / len(right), len(members))
+        assert found[key] == pytest.approx(expected)
+
+
+def test_breakdown_keeps_gray_apart():
+    table = breakdowns.breakdown(small_predictions(), "orientation")
+    gray = table[table["orientation"].isna()]
+    assert gray[["mode", "epoch", "loss", "count"]].values.tolist() == [["train", 2, 0.5, 1]]
+
+
+def test_batches_count_through_training_without_epoch_0():
+    table = breakdowns.by_batch(small_predictions())
+    assert table.index.tolist() == [1, 2, 3]
+    assert table["epoch"].tolist() == [1, 1, 2]
+    assert table["loss"].tolist() == [1.5, 4.5, 1.0]
+    assert table["U_share"].tolist() == [0, 0.5, 0.5]
+
+
+def test_confusion_rows_are_targets():
+    rows = small_predictions()
+    counts = breakdowns.confusion(rows, 11)
+    slow = np.zeros((11, 11), dtype=int)
+    for target, predicted in zip(rows["target"], rows["predicted"], strict=True):
+        slow[target, predicted] += 1
+    np.testing.assert_array_equal(counts, slow)
+    shares = breakdowns.row_shares(counts)
+    np.testing.assert_allclose(shares[6, [6, 7]], [2 / 3, 1 / 3])
+    assert np.isnan(shares[0]).all()
+    assert shares[9, 6] == 0.5
+
+
+def test_classes_nest_either_way():
+    images = {"D", "U", "G"}
+    by_type = breakdowns.nested_classes(gabor_classes(), "image", images)
+    assert by_type.index.tolist() == [6, 7, 8, 9, 10]
+    assert by_type["group"].tolist() == ["D", "D", "U", "U", "G"]
+    assert by_type["inner"].tolist() == ["0°", "90°", "0°", "90°", ""]
+    by_angle = breakdowns.nested_classes(gabor_classes(), "orientation", images)
+    assert by_angle.index.tolist() == [6, 8, 7, 9, 10]
+    assert by_angle["group"].tolist() == ["0°", "0°", "90°", "90°", "G"]
+    assert by_angle["inner"].tolist() == ["D", "U", "D", "U", ""]
+
+
+def test_best_epoch_is_the_first_of_equals_in_each_phase():
+    tops = [0.1, 0.4, 0.4, 0.3, 0.35, 0.2]
+    phases = ["expected"] * 3 + ["unexpected"] * 3
+    epochs = pd.DataFrame({"epoch": range(6), "mode": "val", "phase": phases, "top1": tops})
+    assert breakdowns.best_epochs(epochs)["epoch"].tolist() == [1, 4]
+    assert breakdowns.first_unexpected(epochs) == 3
+    assert breakdowns.first_unexpected(epochs[:3]) is None
+
+
+def test_last_epoch_of_each_phase_is_shown(tmp_path):
+    write_run(tmp_path, gabor_classes(), {"train": [0, 1, 2, 3], "val": [0, 1, 2]}, 2)
+    epochs, predictions, _ = read_records(tmp_path)
+    shown = breakdowns.last_shown(epochs, predictions)
+    assert shown == [("val", 1, "expected"), ("val", 2, "unexpected")]
+    only_train = predictions[predictions["mode"] == "train"]
+    assert breakdowns.last_shown(epochs, only_train)[-1] == ("train", 3, "unexpected")
+
+
+@pytest.mark.parametrize(
+    ("modes", "expected"),
+    [
+        ({"train": [0], "val": [0]}, CURVES + MATRICES),
+        ({"train": [0, 1, 2], "val": [0, 1, 2]}, [*CURVES, "loss_by_batch.png", *MATRICES]),
+        ({"train": [0, 1]}, [*CURVES, "loss_by_batch.png", *MATRICES]),  # --not_save_best
+        ({}, CURVES[:1]),
+    ],
+    ids=["epoch 0 only", "unexpected", "no validation", "no predictions"],
+)
+def test_gabor_run_draws(tmp_path, modes, expected):
+    write_run(tmp_path, gabor_classes(), modes, 2, tuple(modes) or ("train", "val"))
+    assert [path.name for path in draw_all(tmp_path)] == expected
+    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".csv"} == set(expected)
+
+
+def test_gabor_test_draws(tmp_path):
+    write_run(tmp_path, gabor_classes(), {"test": [14]}, epoch_modes=("test",))
+    assert [path.name for path in draw_all(tmp_path)] == CURVES + MATRICES
+
+
+@pytest.mark.parametrize("mode", ["val", "test"])
+def test_video_draws(tmp_path, mode):
+    modes = ("test",) if mode == "test" else ("train", "val")
+    write_run(tmp_path, video_classes(12), {mode: [3]}, epoch_modes=modes)
+    names = [path.name for path in draw_all(tmp_path)]
+    assert names == ["loss_and_accuracy.png", "confusion.png"]
+
+
+def test_redraw_from_records_alone(tmp_path):
+    write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]}, 1)
+    first = {path: path.read_bytes() for path in draw_all(tmp_path)}
+    assert len(first) == 6
+    for path in first:
+        path.unlink()
+    command = [sys.executable, "-m", "utils.plots", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(path) for path in first]
+    assert {path: path.read_bytes() for path in first} == first
+
+
+def test_rows_cut_by_a_kill_are_left_out(tmp_path):
+    write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]})
+    whole = read_records(tmp_path)
+    with (tmp_path / "predictions.csv").open("a") as file:
+        file.write("2,train,0,0,0,6,D,0.0,0,6,1.5\n2,train,0,1,0,7")
+    with (tmp_path / "epochs.csv").open("a") as file:
+        file.write("2,tra")
+    cut = read_records(tmp_path)
+    assert len(cut.epochs) == len(whole.epochs)
+    assert len(cut.predictions) == len(whole.predictions)
+
+
+def test_folder_without_records_is_one_line_and_status_2(tmp_path):
+    with pytest.raises(UsageError, match=r"epochs\.csv"):
+        draw_all(tmp_path / "missing")
+    command = [sys.executable, "-m", "utils.plots", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert str(tmp_path) in done.stderr
+    assert "epochs.csv" in done.stderr
+
+
+def test_other_tables_are_refused(tmp_path):
+    (tmp_path / "epochs.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match=r"epochs\.csv"):
+        draw_all(tmp_path)
+
+
+def test_a_failed_save_leaves_the_old_picture(tmp_path):
+    class Broken:
+        def savefig(self, path, **options):
+            path.write_bytes(b"half")
+            raise OSError("disk full")
+
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"old")
+    with pytest.raises(OSError, match="disk full"):
+        figures.save(Broken(), picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+    assert picture.read_bytes() == b"old"
