@@ -89,6 +89,13 @@ def test_every_flag_has_help_with_its_default_and_belongs_to_a_group():
         assert shown in text
 
 
+def test_num_seq_must_leave_blocks_to_see():
+    with pytest.raises(
+        UsageError, match="--num_seq 3: counts predicted blocks too; take at least 4"
+    ):
+        config("--num_seq 3")
+
+
 @pytest.mark.parametrize(
     ("line", "name"),
     [
@@ -112,13 +119,6 @@ def test_every_flag_has_help_with_its_default_and_belongs_to_a_group():
         ),
     ],
 )
-def test_num_seq_must_leave_blocks_to_see():
-    with pytest.raises(
-        UsageError, match="--num_seq 3: counts predicted blocks too; take at least 4"
-    ):
-        config("--num_seq 3")
-
-
 def test_a_run_folder_is_named_after_its_configuration(line, name):
     assert run_name(config(line), seed_typed="--seed" in line) == name
 
@@ -270,3 +270,26 @@ def test_a_resumed_run_keeps_what_it_is(flag, pretrained_run, capsys):
     assert run("--resume", pretrained_run, *flag) == 2
     assert f"{flag[0]} " in capsys.readouterr().err
     assert (pretrained_run / "epochs.csv").read_text() == records
+
+
+def readme_commands() -> list[str]:
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines()]
+    return [line.split("run_model.py ", 1)[1] for line in lines if line.startswith("python run_")]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_the_readmes_commands_are_understood(line):
+    if not line.startswith(("--help", "--resume", "--test")):
+        config(line)
+    elif line != "--help":
+        flags.parse(shlex.split(line))
+
+
+def test_the_readme_names_every_flag_in_its_group():
+    text = (ROOT / "README.md").read_text()
+    for name, field in FIELDS.items():
+        (row,) = (
+            line for line in text.splitlines() if line.startswith(f"| {field.metadata['group']} |")
+        )
+        assert f"`--{name}`" in row

@@ -1,5 +1,6 @@
 """Loss and accuracy: over epochs, by image type, by orientation, by batch; bars for a test."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ def draw_epochs(epochs: pd.DataFrame) -> Figure:
                 best.epoch, value, marker, ms=6.5, mfc="none", mec=figures.ORANGE, mew=1.2, zorder=5
             )
     losses = [rows.set_index("epoch")["loss"] for _, rows in epochs.groupby("mode")]
-    focus_on_what_follows(loss_axes, losses, -np.log(chance.min()))
+    focus_on_what_follows([loss_axes], losses, -np.log(chance.min()))
     loss_axes.set_title("Loss")
     loss_axes.set_ylabel("Loss (nats)")
     top_axes.set_title("Accuracy")
@@ -114,21 +115,26 @@ def finish_epochs(axes: Axes, epochs: pd.DataFrame, above: bool, below: bool) ->
         figures.mark_span(axes, start - 0.5, last + 0.5, above)
 
 
-def focus_on_what_follows(axes: Axes, losses: list[pd.Series], floor: float = 0.0) -> None:
-    """Where a loss starts far above the rest of its run, the axis shows the rest, and says so.
+def focus_on_what_follows(
+    panels: Sequence[Axes], losses: list[pd.Series], floor: float = 0.0
+) -> None:
+    """Where losses start far above the rest of a run, their axis shows the rest, and says so.
 
-    The rest is what comes after the first eighth; `floor` is a value that stays in sight.
+    The rest is what comes after the first eighth; `floor` is a value that stays in sight. `panels`
+    share their axis.
     """
     highest = max(values.max() for values in losses)
     later = [values[values.index > values.index.max() / 8] for values in losses]
-    limit = 1.15 * max(floor, *(values.max() for values in later if len(values)), 0.0)
-    if highest < 1.5 * limit:
+    top = 1.15 * max(floor, *(values.max() for values in later if len(values)), 0.0)
+    if highest < 1.5 * top:
         return
-    axes.set_ylim(axes.get_ylim()[0], limit)
-    for line in axes.lines:
-        line.set_clip_on(True)
-    axes.text(
-        0.03, 0.97, f"\u25b2 starts at up to {highest:.1f}", transform=axes.transAxes,
+    lowest = min(values.min() for values in losses)
+    panels[0].set_ylim(max(0.0, lowest - 0.08 * (top - lowest)), top)
+    for axes in panels:
+        for line in axes.lines:
+            line.set_clip_on(True)
+    panels[0].text(
+        0.2, 0.97, f"\u25b2 starts at up to {highest:.1f}", transform=panels[0].transAxes,
         va="top", fontsize=7.5, color=figures.TEXT_GRAY,
     )  # fmt: skip
 
@@ -176,7 +182,7 @@ def draw_breakdown(
             axes.tick_params(axis="x", labelbottom=not is_top)
         column[0].set_title(MODES[mode])
     losses = [rows.set_index("epoch")["loss"] for _, rows in table.groupby(["mode", by])]
-    focus_on_what_follows(grid[0, 0], losses)
+    focus_on_what_follows(grid[0], losses)
     grid[0, 0].set_ylabel("Loss (nats)")
     set_percent(grid[1, 0], CLASS_ACCURACY)
     handles = [Line2D([], [], color=s.colour, ls=s.dashes, label=s.name) for s in series]
@@ -210,7 +216,7 @@ def draw_batches(batches: pd.DataFrame, first_unexpected: float | None) -> Figur
             mean = part.rolling(width, center=True, min_periods=1).mean()
             mean_line = axes.plot(mean, color=figures.BLUE, label=f"Mean of {width}")
         figures.side_legend(axes, batch_line + mean_line)
-    focus_on_what_follows(axes, [batches["loss"]])
+    focus_on_what_follows([axes], [batches["loss"]])
     axes.set_ylabel("Loss (nats)")
     axes.set_title("Training loss by batch")
     if has_U:
