@@ -218,7 +218,10 @@ def train(config: Config, parts: Parts, folder: Path, state: "State") -> None:
     try:
         training.run()
     except KeyboardInterrupt:
-        raise Stopped(f"stopped by Ctrl-C; to go on: run_model.py --resume {folder}") from None
+        remedy = "it had no complete epoch yet"
+        if any((folder / "model").glob("epoch*")):
+            remedy = f"to go on: run_model.py --resume {folder}"
+        raise Stopped(f"stopped by Ctrl-C; {remedy}") from None
     report(folder, training.result_text())
     best = training.best_checkpoint()
     if config.log_test_cmd and best and not config.is_dpc:

@@ -89,7 +89,7 @@ class Preset:
 
 
 def nearest_pixels(size: int, new_size: int) -> np.ndarray:
-    """The rows (or columns) that survive a nearest-neighbour resize, as PIL picks them."""
+    """The rows (or columns) that survive a nearest-neighbour resize: PIL's, but for exact ties."""
     return np.floor((np.arange(new_size) + 0.5) * size / new_size).astype(np.int64)
 
 

@@ -69,7 +69,7 @@ def draw_layout(rng: np.random.Generator, num_gabors: int, design: Design) -> La
     low, high = design.centre_range
     centres = rng.uniform(low * CANVAS, high * CANVAS, (num_gabors, 2))
     sizes = rng.uniform(*design.nominal_sizes, num_gabors)
-    return Layout(design.place(centres), sizes)
+    return Layout(centres, sizes)
 
 
 def draw_jitter(rng: np.random.Generator, num_images: int, num_gabors: int) -> np.ndarray:
@@ -110,7 +110,7 @@ def draw_images(
         else:
             frequencies = np.full_like(pixels, design.cycles_per_deg * deg_per_pix)
         patches = Patches(
-            centres=np.asarray(centres, np.float64)[drawn],
+            centres=design.place(np.asarray(centres, np.float64)[drawn]),
             sigmas=pixels / SIGMAS_PER_SIZE,
             frequencies=frequencies,
             angles=np.radians(orientations[drawn]),
@@ -171,7 +171,6 @@ def _paint_over(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> np.n
     reach = SIGMAS_PER_SIZE / 2 * patches.sigmas  # half a side of the rotated square
     cosine, sine = np.cos(patches.angles), np.sin(patches.angles)
     half = reach * (np.abs(cosine) + np.abs(sine))  # half a side of the box around it
-    half = np.where(np.isnan(half), 0, half)
     top, window_rows = _windows(rows, patches.centres[..., 0], half)
     left, window_columns = _windows(columns, patches.centres[..., 1], half)
     down, right = _axes(patches, window_rows, window_columns)

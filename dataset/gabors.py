@@ -23,7 +23,7 @@ from dataset.gabor_stimuli import (
     draw_jitter,
     draw_layout,
 )
-from utils.batch import Batch, ClassInfo
+from utils.batch import Batch
 from utils.gabor_utils import IMAGES, UNEXPECTED_TURN, D, G, U, gabor_classes
 from utils.streams import stream
 
@@ -72,7 +72,7 @@ class GaborDataset(Dataset):
             unexpected=sequences.U_prob > 0,
             own_U_layout=layouts.own_U,
         )
-        self.classes = tuple(ClassInfo(c.name, c.image, c.orientation) for c in labels.classes)
+        self.classes = labels.classes
         self.class_index = labels.index
         self.static_blocks = sequences.image_len % seq_len == 0 and not sequences.shift_frames
         self._epoch_layouts: tuple[int | None, dict[int, Layout]] = (None, {})

@@ -82,7 +82,6 @@ class Pass:
             self.progress.show(done, means.loss, means.top1, self.data_seconds)
 
     def result(self) -> Result:
-        self.progress.close()
         means = self.tally.means()
         predictions = [
             BatchPredictions(item.cpu(), Predictions(*(part.cpu() for part in parts)))

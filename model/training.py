@@ -101,13 +101,12 @@ class Training:
         """One pass, recorded."""
         loader = self.loaders[mode]
         loader.batch_sampler.epoch = epoch
-        progress = Progress(
-            f"epoch {epoch}/{self.config.num_epochs} {mode}", len(loader), self.config.log_freq
-        )
-        if learn:
-            result = train_epoch(self.task, loader, self.optimizer, self.device, progress)
-        else:
-            result = evaluate(self.task, loader, self.device, progress)
+        label = f"epoch {epoch}/{self.config.num_epochs} {mode}"
+        with Progress(label, len(loader), self.config.log_freq) as progress:
+            if learn:
+                result = train_epoch(self.task, loader, self.optimizer, self.device, progress)
+            else:
+                result = evaluate(self.task, loader, self.device, progress)
         phase = loader.dataset.phase(epoch)
         return record(self.folder, loader.dataset, epoch, mode, phase, lr, result)
 
@@ -188,8 +187,8 @@ def test_pass(
     task: nn.Module, loader: DataLoader, device: torch.device, folder: Path, config: Config
 ) -> EpochRow:
     """One recorded pass over a test set, with its pictures."""
-    progress = Progress("test", len(loader), config.log_freq)
-    result = evaluate(task, loader, device, progress)
+    with Progress("test", len(loader), config.log_freq) as progress:
+        result = evaluate(task, loader, device, progress)
     row = record(folder, loader.dataset, 0, "test", loader.dataset.phase(0), config.lr, result)
     Pictures(folder, config.plt_bkend).draw(at_once=True)
     return row

@@ -4,28 +4,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.batch import ClassInfo
+
 IMAGES = "ABCDUG"  # image types; a code is an index into this
 A, D, U, G = (IMAGES.index(image) for image in "ADUG")
 UNEXPECTED_TURN = 90  # degrees that U's mean orientation lies past its sequence's
-GRAY_IMAGE = "G"
-
-
-class GaborClass(NamedTuple):
-    """`image` is A, B, C, D, D/U, U or G; `orientation` in degrees, None for G."""
-
-    image: str
-    orientation: int | None
-
-    @property
-    def name(self) -> str:
-        return self.image if self.orientation is None else f"{self.image} {self.orientation}°"
+SHARED = "D/U"  # where U lies on D's layout
 
 
 class GaborClasses(NamedTuple):
     """`classes` in order; `index` [6, orientations] maps (image code, index of the sequence's
     mean orientation) to a class, -1 where there is none."""
 
-    classes: tuple[GaborClass, ...]
+    classes: tuple[ClassInfo, ...]
     index: np.ndarray
 
 
@@ -39,25 +30,27 @@ def gabor_classes(
     is_U tells them apart); on their own layout they have classes of their own.
     """
     expected = sorted(orientation % 360 for orientation in orientations)
-    turned = [(orientation + UNEXPECTED_TURN) % 360 for orientation in expected]
-    by_image = dict.fromkeys("ABCD", expected)
-    if unexpected and own_U_layout:
-        by_image["U"] = sorted(turned)
+    turned = sorted((orientation + UNEXPECTED_TURN) % 360 for orientation in expected)
+    angles = dict.fromkeys("ABCD", expected)
+    shared = unexpected and not own_U_layout
+    if shared:
+        del angles["D"]
+        angles[SHARED] = sorted({*expected, *turned})
     elif unexpected:
-        del by_image["D"]
-        by_image["D/U"] = sorted({*expected, *turned})
-    classes = [GaborClass(image, angle) for image, angles in by_image.items() for angle in angles]
+        angles["U"] = turned
+    classes = [
+        ClassInfo(f"{image} {angle}°", image, angle)
+        for image, those in angles.items()
+        for angle in those
+    ]
     if gray:
-        classes.append(GaborClass(GRAY_IMAGE, None))
+        classes.append(ClassInfo("G", "G", None))
 
-    position = {gabor_class: i for i, gabor_class in enumerate(classes)}
+    position = {(info.image, info.orientation): i for i, info in enumerate(classes)}
     index = np.full((len(IMAGES), len(orientations)), -1)
     for code, image in enumerate(IMAGES):
         for column, orientation in enumerate(orientations):
-            angle = orientation % 360
-            if image == "U":
-                angle = (angle + UNEXPECTED_TURN) % 360
-            for named in (image, "D/U" if image in "DU" else image):
-                wanted = GaborClass(named, None if image == GRAY_IMAGE else angle)
-                index[code, column] = max(index[code, column], position.get(wanted, -1))
+            angle = (orientation + (UNEXPECTED_TURN if image == "U" else 0)) % 360
+            named = SHARED if shared and image in "DU" else image
+            index[code, column] = position.get((named, None if image == "G" else angle), -1)
     return GaborClasses(tuple(classes), index)

@@ -66,7 +66,10 @@ class Progress:
             left = seconds / done * (self.total - done)
             log.info("  %s %d/%d: %s, %s left", self.label, done, self.total, facts, duration(left))
 
-    def close(self) -> None:
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
 
