@@ -223,7 +223,7 @@ def train(config: Config, parts: Parts, folder: Path, state: "State") -> None:
             remedy = f"to go on: run_model.py --resume {folder}"
         raise Stopped(f"stopped by Ctrl-C; {remedy}") from None
     report(folder, training.result_text())
-    best = training.best_checkpoint()
+    best = training.best_checkpoint(training.dataset.phase(training.state.epoch))
     if config.log_test_cmd and best and not config.is_dpc:
         log.info("to test it: python run_model.py --test %s", best)
 

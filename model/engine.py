@@ -72,6 +72,7 @@ class Pass:
         self.tally.add(output.row_loss, output.logits, output.target)
         self.predictions.append(BatchPredictions(batch.item, output.predictions))
         done = self.tally.batches
+        self.progress.advance()
         if self.progress.due(done):
             means = self.tally.means()
             if not means.loss < float("inf"):

@@ -68,6 +68,9 @@ class Training:
 
     def run(self) -> None:
         last = self.config.num_epochs
+        if self.state.epoch >= 0:  # resumed
+            self.settle()
+            self.forget_lost_best()
         if self.state.epoch >= last:
             self.pictures.draw(at_once=True)
         for epoch in range(self.state.epoch + 1, last + 1):
@@ -76,7 +79,7 @@ class Training:
             is_best = self.update_state(epoch, rows)
             if self.tensorboard:
                 self.tensorboard.add_rows(rows)
-            self.save(epoch, is_best)
+            self.save()
             self.pictures.draw(at_once=epoch == last)
             left = (time.perf_counter() - start) * (last - epoch)
             log.info("%s", epoch_line(rows, last, is_best, left))
@@ -123,22 +126,41 @@ class Training:
         self.state = State(epoch, self.state.iteration + trained, best)
         return is_best
 
-    def save(self, epoch: int, is_best: bool) -> None:
-        phase = self.dataset.phase(epoch)
-        models = self.folder / "model"
-        path = models / checkpoints.epoch_name(epoch, phase)
-        checkpoints.write_checkpoint(path, self.content(phase))
-        if is_best:
-            checkpoints.keep_best(models, path, epoch, phase)
-        checkpoints.prune(models, self.dataset.landmark_epochs)
+    @property
+    def models(self) -> Path:
+        return self.folder / "model"
 
-    def best_checkpoint(self) -> Path | None:
-        """Of the current phase."""
+    def save(self) -> None:
         phase = self.dataset.phase(self.state.epoch)
+        path = self.models / checkpoints.epoch_name(self.state.epoch, phase)
+        checkpoints.write_checkpoint(path, self.content(phase))
+        self.settle()
+
+    def settle(self) -> None:
+        """The best checkpoint gets its name, and those that are not kept go.
+
+        Done again when a run is resumed, since a kill may have come in between.
+        """
+        epoch, _, best = self.state
+        phase = self.dataset.phase(epoch)
+        path = self.models / checkpoints.epoch_name(epoch, phase)
+        if phase in best and best[phase].epoch == epoch and path.exists():
+            checkpoints.keep_best(self.models, path, epoch, phase)
+        checkpoints.prune(self.models, self.dataset.landmark_epochs)
+
+    def best_checkpoint(self, phase: str) -> Path | None:
         if phase not in self.state.best:
             return None
-        name = checkpoints.best_name(self.state.best[phase].epoch, phase)
-        return self.folder / "model" / name
+        return self.models / checkpoints.best_name(self.state.best[phase].epoch, phase)
+
+    def forget_lost_best(self) -> None:
+        """Going on from an earlier epoch, a later best may have taken an earlier one's place; the
+        best is then looked for anew."""
+        lost = [phase for phase in self.state.best if not self.best_checkpoint(phase).exists()]
+        for phase in lost:
+            log.warning("the best checkpoint (%s) is gone: the best is looked for anew", phase)
+        kept = {phase: best for phase, best in self.state.best.items() if phase not in lost}
+        self.state = self.state._replace(best=kept)
 
     def result_text(self) -> str:
         parts = [

@@ -157,6 +157,7 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--train_what ft", "--train_what ft: is for lc-rnn"),
         ("--model lc-rnn --track_bn", "--track_bn: is for dpc-rnn"),
         ("--model lc-rnn --batch_size 1", "--batch_size 1: lc-rnn trains on at least 2"),
+        ("--batch_size 1", "--batch_size 1: leaves nothing to contrast with"),
         ("--reset_lr", "--reset_lr: needs --resume"),
         ("--batch_size 5 --train_len 8", "--batch_size 5: the val set has 4 clips"),
         ("--batch_size 9 --train_len 8", "--batch_size 9: the train set has 8 clips"),

@@ -138,6 +138,16 @@ def test_resuming_an_earlier_checkpoint_drops_what_came_after(pretrained_run, tm
     assert not list((folder / "model").glob("best_unexp*"))
 
 
+def test_a_kill_before_the_best_checkpoint_got_its_name_is_mended(pretrained_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(pretrained_run, folder)
+    (best,) = (folder / "model").glob("best_epoch*")
+    epoch = read_checkpoint(best, "resume")["epoch"]
+    best.rename(folder / "model/best_epoch77.pth.tar")
+    assert run("--resume", folder / f"model/epoch{epoch}.pth.tar", "--num_epochs", epoch) == 0
+    assert [path.name for path in (folder / "model").glob("best_*")] == [best.name]
+
+
 def test_a_finished_run_says_so_and_changes_nothing(pretrained_run, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(pretrained_run, folder)

@@ -67,9 +67,10 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
         os.replace(temporary, path)
         flush_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
-        temporary.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise RunError(f"can't write {path}: {reason}; earlier checkpoints are kept") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def flush_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The configuration: one frozen dataclass, each field a flag with its help, group and default."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,8 +225,12 @@ def check(config: Config) -> None:
         raise UsageError("--reset_lr: needs --resume too")
     if config.is_dpc and config.test:
         raise UsageError("--test: is for lc-rnn; add --model lc-rnn")
-    smallest_batch = 1 if config.is_dpc or config.test else 2
-    if config.batch_size < smallest_batch:
+    positions = math.ceil(config.img_dim / 32) ** 2
+    if config.is_dpc and config.batch_size * config.pred_step * positions < 2:
+        raise UsageError(
+            f"--batch_size {config.batch_size}: leaves nothing to contrast with; raise it"
+        )
+    if not config.is_dpc and not config.test and config.batch_size < 2:
         raise UsageError(
             f"--batch_size {config.batch_size}: lc-rnn trains on at least 2 (batch norm)"
         )

@@ -52,6 +52,11 @@ class Progress:
         """Whether the loss is to be read and shown after `done` batches."""
         return done % self.log_freq == 0 or done == self.total
 
+    def advance(self) -> None:
+        """By a batch."""
+        if self.bar is not None:
+            self.bar.update()
+
     def show(self, done: int, loss: float, top1: float | None, waited: float) -> None:
         """`waited`: seconds spent waiting for data so far."""
         seconds = time.perf_counter() - self.start
@@ -60,8 +65,7 @@ class Progress:
             facts += f", top-1 {top1:.1%}"
         facts += f", data wait {waited / seconds:.0%}"
         if self.bar is not None:
-            self.bar.set_postfix_str(facts, refresh=False)
-            self.bar.update(done - self.bar.n)
+            self.bar.set_postfix_str(facts)
         else:
             left = seconds / done * (self.total - done)
             log.info("  %s %d/%d: %s, %s left", self.label, done, self.total, facts, duration(left))
