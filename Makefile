@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 DEMO = --model dpc-rnn --dataset gabors --net resnet18 --img_dim 64 --num_seq_in 3 --pred_step 1 \
-	--diff_U_possizes --no_augm --batch_size 8 --lr 3e-4 --train_len 128 --num_epochs 14 --unexp_epoch 10 \
+	--diff_U_possizes --no_augm --batch_size 8 --lr 3e-4 --train_len 128 --num_epochs 16 --unexp_epoch 11 \
 	--seed 100 --output_dir demo_output --overwrite
 
 .PHONY: demo test benchmark clean

@@ -216,7 +216,8 @@ def train(config: Config, parts: Parts, folder: Path, state: "State") -> None:
         state=state,
     )
     try:
-        training.run()
+        with training.interrupts:
+            training.run()
     except KeyboardInterrupt:
         remedy = "it had no complete epoch yet"
         if any((folder / "model").glob("epoch*")):

@@ -1,13 +1,12 @@
 """The training and the evaluation loop, for every model and dataset."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader
 
 from model.tasks import Output, Predictions
 from utils.batch import Batch
@@ -44,10 +43,10 @@ def normalise(clip: Tensor) -> Tensor:
 
 
 class Pass:
-    """One pass over a loader: hands out batches on the device, and sums up what came of them."""
+    """One pass over batches: hands out batches on the device, and sums up what came of them."""
 
-    def __init__(self, loader: DataLoader, device: torch.device, progress: Progress):
-        self.loader = loader
+    def __init__(self, batches: Iterable[Batch], device: torch.device, progress: Progress):
+        self.batches = batches
         self.device = device
         self.progress = progress
         self.tally = Tally(device)
@@ -57,7 +56,7 @@ class Pass:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Batch]]:
         """Yields (normalised clips, the batch that they are of)."""
-        batches = iter(self.loader)
+        batches = iter(self.batches)
         while True:
             asked = time.perf_counter()
             batch = next(batches, None)
@@ -93,13 +92,13 @@ class Pass:
 
 def train_epoch(
     task: nn.Module,
-    loader: DataLoader,
+    batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
     device: torch.device,
     progress: Progress,
 ) -> Result:
     train_mode(task.model)
-    run = Pass(loader, device, progress)
+    run = Pass(batches, device, progress)
     for clips, batch in run:
         output = task(clips, batch)
         optimizer.zero_grad(set_to_none=True)
@@ -110,10 +109,10 @@ def train_epoch(
 
 
 def evaluate(
-    task: nn.Module, loader: DataLoader, device: torch.device, progress: Progress
+    task: nn.Module, batches: Iterable[Batch], device: torch.device, progress: Progress
 ) -> Result:
     task.eval()
-    run = Pass(loader, device, progress)
+    run = Pass(batches, device, progress)
     with torch.inference_mode():
         for clips, batch in run:
             run.add(batch, task(clips, batch))
@@ -137,9 +136,9 @@ def norms_without_statistics(model: nn.Module) -> list[_BatchNorm]:
     ]
 
 
-def estimate_statistics(task: nn.Module, loader: DataLoader, device: torch.device) -> int:
+def estimate_statistics(task: nn.Module, batches: Iterable[Batch], device: torch.device) -> int:
     """Gives batch norms without running statistics their cumulative average over the first batches
-    of `loader`, in train mode without gradients; returns the number of batches."""
+    given, in train mode without gradients; returns the number of batches."""
     task.train()
     missing = norms_without_statistics(task)
     momentum = {norm: norm.momentum for norm in missing}
@@ -150,7 +149,7 @@ def estimate_statistics(task: nn.Module, loader: DataLoader, device: torch.devic
         norm.momentum = None
     count = 0
     with torch.no_grad():
-        for batch in loader:
+        for batch in batches:
             batch = Batch(*(part.to(device) for part in batch))
             task(normalise(batch.clip), batch)
             count += 1

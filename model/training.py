@@ -13,6 +13,7 @@ from model.optim import Group, rate_factor, set_rates
 from utils import checkpoints
 from utils.batch import ClassInfo
 from utils.config import Config
+from utils.interrupts import Interrupts
 from utils.logs import Progress, duration, log
 from utils.pictures import Pictures
 from utils.records import EPOCHS, PREDICTIONS, EpochRow, PredictionRow, append_rows
@@ -59,6 +60,7 @@ class Training:
         self.folder = folder
         self.state = state
         self.dataset = loaders["train"].dataset
+        self.interrupts = Interrupts()
         self.pictures = Pictures(folder, config.plt_bkend)
         self.tensorboard = None
         if config.use_tb:
@@ -106,10 +108,11 @@ class Training:
         loader.batch_sampler.epoch = epoch
         label = f"epoch {epoch}/{self.config.num_epochs} {mode}"
         with Progress(label, len(loader), self.config.log_freq) as progress:
+            batches = self.interrupts.watch(loader)
             if learn:
-                result = train_epoch(self.task, loader, self.optimizer, self.device, progress)
+                result = train_epoch(self.task, batches, self.optimizer, self.device, progress)
             else:
-                result = evaluate(self.task, loader, self.device, progress)
+                result = evaluate(self.task, batches, self.device, progress)
         phase = loader.dataset.phase(epoch)
         return record(self.folder, loader.dataset, epoch, mode, phase, lr, result)
 

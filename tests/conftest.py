@@ -1,10 +1,13 @@
 """Small runs that several tests share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import run_model
+from model import resnet_2d3d
 
 TINY = [
     *("--dataset", "gabors", "--net", "resnet18", "--img_dim", "32", "--seq_len", "5"),
@@ -13,17 +16,35 @@ TINY = [
     *("--unexp_epoch", "2", "--U_prob", "0.5", "--seed", "7"),
 ]
 
+NARROW_FEATURES = 32
+
 
 def run(*arguments: str | Path) -> int:
     """run_model.py in this process; returns its exit status."""
     return run_model.main([str(argument) for argument in arguments])
 
 
+@contextmanager
+def narrow() -> Iterator[None]:
+    """A resnet18 with few planes: the same code with checkpoints of 1 MB rather than 175."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resnet_2d3d, "STEM_PLANES", 8)
+        patch.setattr(resnet_2d3d, "STAGE_PLANES", (8, 8, 16, NARROW_FEATURES))
+        yield
+
+
+@pytest.fixture
+def narrow_backbone() -> Iterator[None]:
+    with narrow():
+        yield
+
+
 @pytest.fixture(scope="session")
 def pretrained_run(tmp_path_factory) -> Path:
     """A dpc-rnn run of three epochs, with U images from epoch 2 on. Not to be changed."""
     output = tmp_path_factory.mktemp("pretrained")
-    assert run(*TINY, "--num_epochs", 3, "--output_dir", output) == 0
+    with narrow():
+        assert run(*TINY, "--num_epochs", 3, "--output_dir", output) == 0
     (folder,) = output.iterdir()
     return folder
 
@@ -34,6 +55,7 @@ def classifier_run(pretrained_run, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("classifier")
     (weights,) = (pretrained_run / "model").glob("best_epoch*")
     arguments = [*TINY, "--model", "lc-rnn", "--train_what", "ft", "--num_epochs", 2]
-    assert run(*arguments, "--pretrained", weights, "--output_dir", output) == 0
+    with narrow():
+        assert run(*arguments, "--pretrained", weights, "--output_dir", output) == 0
     (folder,) = output.iterdir()
     return folder

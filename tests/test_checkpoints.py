@@ -16,6 +16,8 @@ from utils.checkpoints import read_checkpoint, write_checkpoint
 from utils.errors import RunError, UsageError
 from utils.weights import load_exactly, load_pretrained, weights_of
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
+
 
 def save_as_published(content: dict, path: Path) -> None:
     """In the format before zip files, NumPy's functions named as in NumPy 1."""

@@ -17,6 +17,7 @@ from utils.config import FIELDS, Config, check
 from utils.errors import UsageError
 from utils.run_folder import checkpoint_stem, run_name
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 ROOT = Path(__file__).parent.parent
 
 
@@ -225,7 +226,7 @@ def test_a_file_that_carries_code_is_refused_and_nothing_of_it_runs(
     torch.save(content, "evil.pth.tar", _use_new_zipfile_serialization=not legacy)
     assert run(*TINY, "--pretrained", "evil.pth.tar") == 2
     assert "holds more than weights" in capsys.readouterr().err
-    Path("evil.pth.tar").write_bytes(pickle.dumps(content))
+    Path("evil.pth.tar").write_bytes(pickle.dumps(content, protocol=2))
     assert run(*TINY, "--pretrained", "evil.pth.tar") == 2
     assert os.listdir(tmp_path) == ["evil.pth.tar"]
 
@@ -240,7 +241,7 @@ def test_weights_of_another_net_are_refused(pretrained_run, tmp_path, capsys):
 
 def test_weights_that_cover_too_little_of_the_backbone_are_refused(tmp_path, capsys):
     torch.save(
-        {"state_dict": {"backbone.conv1.weight": torch.zeros(64, 3, 1, 7, 7)}}, tmp_path / "w"
+        {"state_dict": {"backbone.conv1.weight": torch.zeros(8, 3, 1, 7, 7)}}, tmp_path / "w"
     )
     assert run(*TINY, "--pretrained", tmp_path / "w", "--output_dir", tmp_path / "out") == 2
     assert "covers 2% of the backbone" in capsys.readouterr().err
