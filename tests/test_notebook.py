@@ -8,10 +8,11 @@ import nbclient
 import nbformat
 import pytest
 
-NOTEBOOK = Path(__file__).resolve().parents[1] / "dataset" / "gabor_stimuli.ipynb"
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOK = ROOT / "dataset" / "gabor_stimuli.ipynb"
 LARGEST = 1_500_000  # bytes, as committed
 FIGURE = "image/png"
-FOLDERS = ("/home/", "/root/", "/tmp/", "/Users/", "C:\\", "site-packages")
+FOLDERS = (str(ROOT), "/home/", "/root/", "/tmp/", "/Users/", "C:\\", "site-packages")
 
 
 @pytest.fixture
