@@ -24,6 +24,12 @@ def run(*arguments: str | Path) -> int:
     return run_model.main([str(argument) for argument in arguments])
 
 
+def classifier_arguments(pretrained_run: Path, num_epochs: int) -> list:
+    (weights,) = (pretrained_run / "model").glob("best_epoch*")
+    finetune = ["--model", "lc-rnn", "--train_what", "ft", "--num_epochs", num_epochs]
+    return [*TINY, *finetune, "--pretrained", weights]
+
+
 @contextmanager
 def narrow() -> Iterator[None]:
     """A resnet18 with few planes: the same code with checkpoints of 1 MB rather than 175."""
@@ -53,9 +59,7 @@ def pretrained_run(tmp_path_factory) -> Path:
 def classifier_run(pretrained_run, tmp_path_factory) -> Path:
     """An lc-rnn run of two epochs from its weights. Not to be changed."""
     output = tmp_path_factory.mktemp("classifier")
-    (weights,) = (pretrained_run / "model").glob("best_epoch*")
-    arguments = [*TINY, "--model", "lc-rnn", "--train_what", "ft", "--num_epochs", 2]
     with narrow():
-        assert run(*arguments, "--pretrained", weights, "--output_dir", output) == 0
+        assert run(*classifier_arguments(pretrained_run, 2), "--output_dir", output) == 0
     (folder,) = output.iterdir()
     return folder

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from conftest import NARROW_FEATURES, TINY, run
+from conftest import NARROW_FEATURES, TINY, classifier_arguments, run
 from utils import checkpoints, plots
 from utils.checkpoints import read_checkpoint
 
@@ -107,6 +107,17 @@ def test_a_resumed_run_has_the_records_and_weights_of_an_uninterrupted_one(
     a, b = (read_checkpoint(f / last, "resume") for f in (folder, pretrained_run))
     assert a["best"] == b["best"]
     assert a["iteration"] == b["iteration"] == 6
+
+
+def test_a_resumed_classifier_has_the_records_of_an_uninterrupted_one(
+    classifier_run, pretrained_run, tmp_path
+):
+    assert run(*classifier_arguments(pretrained_run, 1), "--output_dir", tmp_path) == 0
+    (folder,) = tmp_path.iterdir()
+    assert run("--resume", folder, "--num_epochs", 2) == 0
+    assert records(folder) == records(classifier_run)
+    for path in checkpoints.by_epoch(classifier_run / "model").values():
+        assert same_weights(folder / "model" / path.name, path)
 
 
 def test_a_run_cut_off_while_recording_resumes_to_the_same_records(pretrained_run, tmp_path):
