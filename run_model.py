@@ -89,11 +89,11 @@ def resume(typed: dict[str, Any]) -> None:
     from utils.weights import load_exactly, weights_of
 
     checkpoint, content, folder = find(Path(typed["resume"]))
-    config = resumed_config(stored_config(content, "resume", checkpoint), typed)
+    config = resumed_config(stored_config(content, checkpoint), typed)
     check(config)
     parts = build(config, training_modes(config))
-    weights = weights_of(content, "resume", str(checkpoint))
-    load_exactly(parts.task.model, weights, "resume", str(checkpoint))
+    weights = weights_of(content, "resume", checkpoint)
+    load_exactly(parts.task.model, weights, "resume", checkpoint)
     optimizer = None if config.reset_lr else parts.optimizer
     state = restore(content, optimizer, config.weight_decay)
     if folder is None:
@@ -180,7 +180,6 @@ def new_folder(parent: Path, config: Config, typed: dict[str, Any], parts: Parts
     write_config(folder, config, typed, parts.environment)
     dataset = next(iter(parts.loaders.values())).dataset
     start_records(folder, dataset.classes)
-    (folder / "model").mkdir()
     log.info("run folder: %s", folder)
     return folder
 
@@ -201,6 +200,7 @@ def train(config: Config, parts: Parts, folder: Path, state: "State") -> None:
     for group in parts.groups:
         rate = config.lr * group.factor
         log.info("training %s: %d parameters at rate %g", group.name, group.size, rate)
+    (folder / "model").mkdir(exist_ok=True)
     steps = None
     if not config.is_dpc:
         steps = CATALOGUE[config.dataset].lr_steps[config.img_dim >= LARGE_IMAGE]

@@ -64,7 +64,9 @@ class Preset:
         box = None
         if self.crop_p is not None:
             random_sized = rng.random() < self.crop_p
-            box = (random_sized_box if random_sized else centre_box)(rng, height, width)
+            box = (
+                random_sized_box(rng, height, width) if random_sized else centre_box(height, width)
+            )
         if self.jitter is None or rng.random() >= self.jitter.p:
             return Draw(box, None, None)
         count = num_images if self.jitter.per_image else 1
@@ -117,7 +119,7 @@ def random_sized_box(rng: np.random.Generator, height: int, width: int) -> Box:
     return Box((height - side) // 2, (width - side) // 2, side, side)
 
 
-def centre_box(rng: np.random.Generator, height: int, width: int) -> Box:
+def centre_box(height: int, width: int) -> Box:
     return Box(round((height - CROP) / 2), round((width - CROP) / 2), CROP, CROP)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -19,14 +20,15 @@ BATCHES_FOR_BATCH_NORM = 200
 
 
 class BatchPredictions(NamedTuple):
-    """The predictions of one batch and the dataset's `item` `[B]` that each is of, on the CPU."""
+    """The predictions of one batch, and the index `[B]` of each clip in the dataset."""
 
     item: Tensor
     predictions: Predictions
 
 
 class Result(NamedTuple):
-    """`data_seconds` of `seconds` went by waiting for data; `predictions` has one entry a batch."""
+    """`data_seconds` of `seconds` went by waiting for data; `predictions` has one entry a batch, on
+    the CPU."""
 
     means: Means
     seconds: float
@@ -42,6 +44,12 @@ def normalise(clip: Tensor) -> Tensor:
     return (clip.float() - mean) / std
 
 
+def on_device(batch: Batch, device: torch.device) -> tuple[Tensor, Batch]:
+    """→ (normalised clips, the batch that they are of)."""
+    batch = Batch(*(part.to(device, non_blocking=True) for part in batch))
+    return normalise(batch.clip), batch
+
+
 class Pass:
     """One pass over batches: hands out batches on the device, and sums up what came of them."""
 
@@ -55,7 +63,6 @@ class Pass:
         self.start = time.perf_counter()
 
     def __iter__(self) -> Iterator[tuple[Tensor, Batch]]:
-        """Yields (normalised clips, the batch that they are of)."""
         batches = iter(self.batches)
         while True:
             asked = time.perf_counter()
@@ -63,8 +70,7 @@ class Pass:
             self.data_seconds += time.perf_counter() - asked
             if batch is None:
                 return
-            batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
-            yield normalise(batch.clip), batch
+            yield on_device(batch, self.device)
 
     def add(self, batch: Batch, output: Output) -> None:
         """Raises RunError when the loss is found not to be finite."""
@@ -149,12 +155,9 @@ def estimate_statistics(task: nn.Module, batches: Iterable[Batch], device: torch
         norm.momentum = None
     count = 0
     with torch.no_grad():
-        for batch in batches:
-            batch = Batch(*(part.to(device) for part in batch))
-            task(normalise(batch.clip), batch)
+        for batch in islice(batches, BATCHES_FOR_BATCH_NORM):
+            task(*on_device(batch, device))
             count += 1
-            if count == BATCHES_FOR_BATCH_NORM:
-                break
     for norm in missing:
         norm.momentum = momentum[norm]
     return count

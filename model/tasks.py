@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from model.dpc import DPC_RNN
 from model.lc import LC_RNN
-from model.losses import contrastive_logits
+from model.losses import contrastive_logits, contrastive_loss
 from utils.batch import Batch
 
 
@@ -43,15 +43,15 @@ class ContrastiveTask(nn.Module):
     def forward(self, clips: Tensor, batch: Batch) -> Output:
         score = self.model(clips)  # [B, P, S, B, P, S]
         logits, target = contrastive_logits(score)
-        row_loss = functional.cross_entropy(logits, target, reduction="none")  # [B*P*S]
+        losses = contrastive_loss(score)  # [B, P, S]
         with torch.no_grad():
             P = score.shape[1]
             labels = batch.labels[:, -P:, 0]  # of each predicted block's first frame: [B, P, 2]
             # the block of the batch with the highest score averaged over all pairs of positions
             best = score.detach().mean(dim=(2, 5)).flatten(2).argmax(dim=2)  # [B, P]
             predicted = labels[..., 0].flatten()[best]
-            block_loss = row_loss.detach().view(score.shape[:3]).mean(dim=2)  # [B, P]
-        predictions = Predictions(labels, predicted, block_loss)
+            predictions = Predictions(labels, predicted, losses.detach().mean(dim=2))
+        row_loss = losses.flatten()  # [B*P*S]
         return Output(row_loss.mean(), row_loss, logits, target, predictions)
 
 

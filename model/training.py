@@ -113,8 +113,7 @@ class Training:
                 result = train_epoch(self.task, batches, self.optimizer, self.device, progress)
             else:
                 result = evaluate(self.task, batches, self.device, progress)
-        phase = loader.dataset.phase(epoch)
-        return record(self.folder, loader.dataset, epoch, mode, phase, lr, result)
+        return record(self.folder, loader.dataset, epoch, mode, lr, result)
 
     def update_state(self, epoch: int, rows: list[EpochRow]) -> bool:
         """Returns whether this is the best epoch of its phase so far."""
@@ -214,19 +213,19 @@ def test_pass(
     """One recorded pass over a test set, with its pictures."""
     with Progress("test", len(loader), config.log_freq) as progress:
         result = evaluate(task, loader, device, progress)
-    row = record(folder, loader.dataset, 0, "test", loader.dataset.phase(0), config.lr, result)
+    row = record(folder, loader.dataset, 0, "test", config.lr, result)
     Pictures(folder, config.plt_bkend).draw(at_once=True)
     return row
 
 
 def record(
-    folder: Path, dataset: Any, epoch: int, mode: str, phase: str, lr: float, result: Result
+    folder: Path, dataset: Any, epoch: int, mode: str, lr: float, result: Result
 ) -> EpochRow:
     """Appends a pass's rows to the records; returns the epoch's."""
     row = EpochRow(
         epoch,
         mode,
-        phase,
+        dataset.phase(epoch),
         *result.means,
         lr,
         round(result.seconds, 3),
@@ -265,7 +264,7 @@ def prediction_rows(
 
 
 def epoch_line(rows: list[EpochRow], last: int, is_best: bool, left: float) -> str:
-    """Such as `epoch 3/16: train loss 2.310, top-1 20.3% | val loss …, best so far | 9 s left`."""
+    """Such as `epoch 3/16: train loss … | val loss … (best so far), chance …, about 9 s left`."""
     parts = [f"epoch {rows[0].epoch}/{last}: " + " | ".join(row_text(row) for row in rows)]
     if is_best:
         parts[0] += " (best so far)"

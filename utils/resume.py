@@ -30,10 +30,10 @@ def find(path: Path) -> Found:
     return Found(path, content, run_folder_of(path))
 
 
-def stored_config(content: dict[str, Any], flag: str, path: Path) -> Config:
+def stored_config(content: dict[str, Any], path: Path) -> Config:
     if "config" not in content:
         raise UsageError(
-            f"--{flag} {path}: holds no configuration, so it is of another program; "
+            f"--resume {path}: holds no configuration, so it is of another program; "
             "start from its weights with --pretrained"
         )
     return from_stored(content["config"])

@@ -1,7 +1,6 @@
 """A run's folder: its name, its making, what lies where, and the configuration file in it."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from utils.catalogue import CATALOGUE, short_name
 from utils.config import Config
 from utils.errors import RunError, UsageError
+from utils.files import replacing
 
 CONFIG_FILE = "config.json"
 CHECKPOINT_SUFFIX = ".pth.tar"
@@ -85,18 +85,11 @@ def make_folder(parent: Path, name: str, overwrite: bool) -> Path:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """So that a kill leaves the old file or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(f"can't write {path}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_config(

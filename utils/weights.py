@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class Report(NamedTuple):
     other_size: list[str]
 
 
-def weights_of(content: dict[str, Any], flag: str, path: str) -> dict[str, Tensor]:
+def weights_of(content: dict[str, Any], flag: str, path: Path | str) -> dict[str, Tensor]:
     """The `state_dict`, one name for each tensor: no `module.`, `agg.cell_list.0` for the cell."""
     state = content.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
@@ -52,7 +53,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> Report:
     return report
 
 
-def load_exactly(model: nn.Module, weights: dict[str, Tensor], flag: str, path: str) -> None:
+def load_exactly(model: nn.Module, weights: dict[str, Tensor], flag: str, path: Path | str) -> None:
     """All tensors of the model, or UsageError."""
     report = load_weights(model, weights)
     wrong = report.missing + report.other_size
