@@ -1,0 +1,178 @@
+"""Files over http: a download goes on where it stopped, and its size is checked."""
+
+import logging
+import os
+import re
+import time
+import urllib.request
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+log = logging.getLogger("process_data")
+
+ATTEMPTS = 5  # in a row that bring nothing new
+PAUSE = 5  # seconds before the second attempt; doubles
+TIMEOUT = 60  # seconds without a byte
+CHUNK = 1 << 20  # bytes
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may pass
+NETWORK_ERRORS = (OSError, HTTPException)
+
+
+class DownloadError(Exception):
+    """A file that cannot be fetched, in one line."""
+
+
+class BrokenTransferError(Exception):
+    """An attempt that failed and may be repeated."""
+
+
+class Source(NamedTuple):
+    """An answer, where in the file it starts, and the size of the whole file if it is told."""
+
+    answer: HTTPResponse
+    start: int
+    size: int | None
+
+
+class Store:
+    """A dataset's folder: where its archives are, and which of them are done."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.archives = root / "archives"
+
+    def get(self, url: str, name: str) -> Path:
+        """The archive, downloaded unless it is there or beside; raises DownloadError."""
+        path = self.archives / name
+        for there in (path, self.root / name):
+            if there.is_file():
+                return there
+        download(url, path)
+        self.note(name, "downloaded")
+        return path
+
+    def is_done(self, name: str, folder: str, note: str = "done") -> bool:
+        return self._path(name, note).is_file() and (self.root / folder).is_dir()
+
+    def note(self, name: str, note: str, text: str = "") -> Path:
+        path = self._path(name, note)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def remove(self, name: str) -> None:
+        """Only what was downloaded: an archive that somebody placed stays."""
+        downloaded = self._path(name, "downloaded")
+        if downloaded.is_file():
+            (self.archives / name).unlink(missing_ok=True)
+            downloaded.unlink()
+
+    def _path(self, name: str, note: str) -> Path:
+        return self.archives / ".done" / f"{name}.{note}"
+
+
+def file_name(url: str) -> str:
+    return PurePosixPath(urlsplit(url).path).name
+
+
+def download(url: str, path: Path) -> None:
+    """Fetches `url` into `path` by way of `path.part`, which a later call goes on with.
+
+    Raises DownloadError when the server refuses, or attempts bring nothing more.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise DownloadError(f"{url}: is no http address")
+    part = path.with_name(path.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fetch_with_patience(url, part)
+    except (BrokenTransferError, HTTPError) as error:
+        raise DownloadError(
+            f"{url}: cannot be downloaded ({error}); place the file by hand at {path}"
+        ) from error
+    os.replace(part, path)
+
+
+def fetch_with_patience(url: str, part: Path) -> None:
+    failed, furthest = 0, size_of(part)
+    while True:
+        try:
+            return fetch(url, part)
+        except BrokenTransferError as error:
+            failed = 1 if size_of(part) > furthest else failed + 1
+            furthest = max(furthest, size_of(part))
+            if failed == ATTEMPTS:
+                raise
+            log.warning("%s: %s; trying again", url, error)
+            time.sleep(PAUSE * 2 ** (failed - 1))
+
+
+def fetch(url: str, part: Path) -> None:
+    """One attempt at what is missing of the file."""
+    source = connect(url, size_of(part))
+    if source is None:
+        return
+    with source.answer, part.open("ab" if source.start else "wb") as file:
+        copy(source, file, part.name.removesuffix(".part"))
+    if source.size not in (None, size_of(part)):
+        had = size_of(part)
+        if had > source.size:
+            part.unlink()
+        raise BrokenTransferError(f"{had} bytes came instead of {source.size}")
+
+
+def copy(source: Source, file: BinaryIO, label: str) -> None:
+    progress = tqdm(
+        total=source.size, initial=source.start, unit="B", unit_scale=True, desc=label, disable=None
+    )
+    with progress:
+        while chunk := read_chunk(source.answer):
+            file.write(chunk)
+            progress.update(len(chunk))
+
+
+def read_chunk(answer: HTTPResponse) -> bytes:
+    try:
+        return answer.read1(CHUNK)
+    except NETWORK_ERRORS as error:
+        raise BrokenTransferError(str(error) or type(error).__name__) from error
+
+
+def connect(url: str, have: int) -> Source | None:
+    """Asks for what follows the first `have` bytes; None when the file ends there."""
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    try:
+        answer = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=TIMEOUT
+        )
+    except HTTPError as error:
+        if error.code == 416 and have:
+            is_whole = error.headers.get("Content-Range") == f"bytes */{have}"
+            return None if is_whole else connect(url, 0)
+        if error.code in TRANSIENT:
+            raise BrokenTransferError(str(error)) from error
+        raise
+    except NETWORK_ERRORS as error:
+        raise BrokenTransferError(str(error) or type(error).__name__) from error
+    return as_asked(url, answer, have)
+
+
+def as_asked(url: str, answer: HTTPResponse, have: int) -> Source:
+    """A server may send the whole file although it was asked for its end."""
+    if answer.status != 206:
+        size = answer.headers.get("Content-Length")
+        return Source(answer, 0, int(size) if size else None)
+    sent = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+    if sent and int(sent[1]) == have:
+        return Source(answer, have, int(sent[2]))
+    answer.close()
+    return connect(url, 0)
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
