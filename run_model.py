@@ -113,7 +113,8 @@ def resume(typed: dict[str, Any]) -> None:
 
 def test(typed: dict[str, Any]) -> None:
     """One pass of a trained lc-rnn over its test set."""
-    from model.training import row_text, test_pass
+    from model.recording import accuracy_text
+    from model.training import test_pass
     from utils.checkpoints import read_checkpoint
     from utils.resume import tested_config
     from utils.weights import load_classifier
@@ -126,8 +127,9 @@ def test(typed: dict[str, Any]) -> None:
     if content is not None:
         load_classifier(parts.task.model, content, loader.dataset.classes, path)
     folder = new_folder(run_folder_of(Path(path)) or Path(config.output_dir), config, typed, parts)
-    row = test_pass(parts.task, loader, parts.device, folder, config)
-    report(folder, f"{row_text(row)}, chance {row.chance:.1%}, {len(loader.dataset)} clips")
+    accuracies = test_pass(parts.task, loader, parts.device, folder, config)
+    chance = 1 / len(loader.dataset.classes)
+    report(folder, "; ".join(map(accuracy_text, accuracies)) + f"; chance {chance:.1%}")
 
 
 def checked_and_seeded(config: Config) -> Config:
@@ -156,9 +158,11 @@ def build(config: Config, modes: tuple[str, ...]) -> Parts:
     on_gpu = device.type == "cuda"
     loaders = {mode: build_loader(config, mode, pin_memory=on_gpu) for mode in modes}
     for mode, loader in loaders.items():
-        log.info("%s: %d clips in %d batches", mode, len(loader.dataset), len(loader))
+        unit = "videos" if loader.dataset.whole_videos else "clips"
+        log.info("%s: %d %s in %d batches", mode, len(loader.dataset), unit, len(loader))
     torch.manual_seed(config.seed)
-    task = build_task(config, len(loaders[modes[0]].dataset.classes)).to(device)
+    dataset = loaders[modes[0]].dataset
+    task = build_task(config, len(dataset.classes), dataset.whole_videos).to(device)
     groups = parameter_groups(task.model, config.train_what)
     freeze_all_but(task.model, groups)
     optimizer = make_optimizer(groups, config.lr, config.weight_decay)

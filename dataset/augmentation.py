@@ -1,21 +1,22 @@
-"""Augmentation of whole clips as uint8 images `[M, C, H, W]`: parameters are drawn, then applied.
+"""Augmentation, as drawn: what a clip goes through follows from a `Preset` and a random stream.
 
-A `Preset` says what a mode does; its `draw` takes every random decision for one clip, its
-`geometry` and `colour` apply them. Each gives and takes uint8 arrays.
+Applied by `gray_pixels` to drawn stimuli and by `video_pixels` to frames of videos.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch.nn import functional
+
+from utils.config import Config
 
 CROP = 224  # pixels, the side of every crop of a fixed size
 CROP_AREA = (0.5, 1.0)  # share of the image that a random sized crop covers
 CROP_ASPECT = (3 / 4, 4 / 3)
 CROP_ATTEMPTS = 10
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+IN_COLOUR = -1  # in place of a colour channel
 
 
 class Box(NamedTuple):
@@ -23,6 +24,23 @@ class Box(NamedTuple):
     left: int
     height: int
     width: int
+
+
+class Crop(NamedTuple):
+    """With probability `sized_p` a box of random size, scaled to `side` pixels, else a box of
+    `side` pixels, centred or anywhere."""
+
+    side: int
+    sized_p: float
+    centred: bool = True
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> Box:
+        if self.sized_p and rng.random() < self.sized_p:
+            return random_sized_box(rng, height, width)
+        if self.centred:
+            return centre_box(height, width, self.side)
+        top, left = rng.integers((height - self.side + 1, width - self.side + 1)).tolist()
+        return Box(top, left, self.side, self.side)
 
 
 class Jitter(NamedTuple):
@@ -38,69 +56,57 @@ class Jitter(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The random decisions for one clip. `factors` [K, 4] and the `order` [K, 4] in which they are
-    applied, K = M images or 1 for all; None without jitter."""
+    """The random decisions for one clip of M images, applied in this order.
 
-    box: Box | None
-    factors: np.ndarray | None
-    order: np.ndarray | None
+    `box`: the part that is kept. `flip`: whether it is mirrored left to right. `channel` `[M]`: the
+    colour channel (red green blue) that stands for all three, or IN_COLOUR; None for all in colour.
+    `factors` `[K, 4]` and the `order` `[K, 4]` in which they are applied, K = M or 1 for all; None
+    without jitter.
+    """
+
+    box: Box | None = None
+    flip: bool = False
+    channel: np.ndarray | None = None
+    factors: np.ndarray | None = None
+    order: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Preset:
-    """`crop_p`: the chance of a random sized crop rather than a centre one; None: no crop."""
+    """`gray_p`: the chance of each image to lose its colour."""
 
     img_dim: int
     bilinear: bool = False  # the last resize; nearest neighbour otherwise, as in the published code
-    crop_p: float | None = None
+    crop: Crop | None = None
+    flip_p: float = 0
+    gray_p: float = 0
     jitter: Jitter | None = None
 
-    @property
-    def only_picks_pixels(self) -> bool:
-        """Whether the geometry keeps a fixed set of pixels, `nearest_pixels` each way."""
-        return self.crop_p is None and not self.bilinear
+    def enlarged(self, height: int, width: int) -> tuple[int, int]:
+        """The size of images that are smaller than a crop, which has to fit: the shorter side is
+        the crop's. Larger ones, and those that are only cut into boxes of random size, stay."""
+        shorter = min(height, width)
+        if self.crop is None or self.crop.sized_p == 1 or shorter >= self.crop.side:
+            return height, width
+        scale = self.crop.side / shorter
+        return round(height * scale), round(width * scale)
 
     def draw(self, rng: np.random.Generator, num_images: int, height: int, width: int) -> Draw:
-        box = None
-        if self.crop_p is not None:
-            random_sized = rng.random() < self.crop_p
-            box = (
-                random_sized_box(rng, height, width) if random_sized else centre_box(height, width)
-            )
+        """For images of this size, once enlarged."""
+        box = self.crop.draw(rng, height, width) if self.crop else None
+        flip = bool(self.flip_p and rng.random() < self.flip_p)
+        channel = None
+        if self.gray_p:
+            channel = rng.integers(3, size=num_images)
+            channel[rng.random(num_images) >= self.gray_p] = IN_COLOUR
         if self.jitter is None or rng.random() >= self.jitter.p:
-            return Draw(box, None, None)
+            return Draw(box, flip, channel)
         count = num_images if self.jitter.per_image else 1
         reach = np.array(self.jitter[:4])
         middle = np.array([1, 1, 1, 0])
         factors = rng.uniform(middle - reach, middle + reach, (count, 4))
-        return Draw(box, factors, rng.permuted(np.tile(np.arange(4), (count, 1)), axis=1))
-
-    def geometry(self, images: np.ndarray, draw: Draw) -> np.ndarray:
-        if draw.box is not None:
-            top, left, height, width = draw.box
-            images = images[:, :, top : top + height, left : left + width]
-            images = resize_bilinear(images, CROP)
-        if self.bilinear:
-            return resize_bilinear(images, self.img_dim)
-        rows = nearest_pixels(images.shape[2], self.img_dim)
-        columns = nearest_pixels(images.shape[3], self.img_dim)
-        return images[:, :, rows[:, None], columns]
-
-    def colour(self, images: np.ndarray, draw: Draw) -> np.ndarray:
-        return images if draw.factors is None else jitter_gray(images, draw.factors, draw.order)
-
-
-def nearest_pixels(size: int, new_size: int) -> np.ndarray:
-    """The rows (or columns) that survive a nearest-neighbour resize: PIL's, but for exact ties."""
-    return np.floor((np.arange(new_size) + 0.5) * size / new_size).astype(np.int64)
-
-
-def resize_bilinear(images: np.ndarray, side: int) -> np.ndarray:
-    """To `side` × `side`, smoothed where it shrinks, as PIL does."""
-    if images.shape[2:] == (side, side):
-        return images
-    tensor = torch.from_numpy(np.ascontiguousarray(images))
-    return functional.interpolate(tensor, (side, side), mode="bilinear", antialias=True).numpy()
+        order = rng.permuted(np.tile(np.arange(4), (count, 1)), axis=1)
+        return Draw(box, flip, channel, factors, order)
 
 
 def random_sized_box(rng: np.random.Generator, height: int, width: int) -> Box:
@@ -119,40 +125,57 @@ def random_sized_box(rng: np.random.Generator, height: int, width: int) -> Box:
     return Box((height - side) // 2, (width - side) // 2, side, side)
 
 
-def centre_box(height: int, width: int) -> Box:
-    return Box(round((height - CROP) / 2), round((width - CROP) / 2), CROP, CROP)
+def centre_box(height: int, width: int, side: int) -> Box:
+    return Box(round((height - side) / 2), round((width - side) / 2), side, side)
 
 
-def jitter_gray(images: np.ndarray, factors: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Colour jitter of images `[M, 1, H, W]` whose colour channels are equal.
+# ------------------------------------------------------------------ what each mode goes through
 
-    Saturation and hue leave a gray pixel as it is, so brightness and contrast, in their order, are
-    all of it. Values are truncated after each step.
-    """
-    images = images.astype(np.float32)
-    steps = np.argsort(order, axis=1)  # when each operation comes
-    first = np.where(steps[:, BRIGHTNESS] < steps[:, CONTRAST], BRIGHTNESS, CONTRAST)
-    second = np.where(first == BRIGHTNESS, CONTRAST, BRIGHTNESS)
-    for operation in (first, second):
-        factor = factors[np.arange(len(factors)), operation][:, None, None, None]
-        # brightness fades from black, contrast from the image's mean gray
-        mean = np.floor(images.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float64) + 0.5)
-        origin = np.where((operation == CONTRAST)[:, None, None, None], mean, 0)
-        images = np.floor(np.clip(origin + factor * (images - origin), 0, 255))
-    return images.astype(np.uint8)
+DPC_JITTER = Jitter(0.5, 0.5, 0.5, 0.25, p=1, per_image=True)
 
 
-def gabor_preset(model: str, mode: str, *, img_dim: int, augment: bool, bilinear: bool) -> Preset:
-    """What the Gabors of a mode (train, val, test) go through; they are never flipped."""
-    plain = Preset(img_dim, bilinear)
-    if not augment:
-        return plain
-    if model == "dpc-rnn":
-        return Preset(img_dim, bilinear, jitter=Jitter(0.5, 0.5, 0.5, 0.25, p=1, per_image=True))
+def dpc_fixed_crop(img_dim: int, bilinear: bool) -> Preset:
+    """UCF101 and HMDB51 in dpc-rnn: a part of 224 pixels, and colours anew for every frame, so that
+    they tell nothing of what comes next."""
+    crop = Crop(CROP, sized_p=0, centred=False)
+    return Preset(img_dim, bilinear, crop, flip_p=0.5, gray_p=0.5, jitter=DPC_JITTER)
+
+
+def dpc_sized_crop(img_dim: int, bilinear: bool) -> Preset:
+    """Kinetics400 in dpc-rnn: a part of random size, and colours as above."""
+    crop = Crop(img_dim, sized_p=1)
+    return Preset(img_dim, bilinear, crop, flip_p=0.5, gray_p=0.5, jitter=DPC_JITTER)
+
+
+def dpc_crop_only(img_dim: int, bilinear: bool) -> Preset:
+    """MouseSim in dpc-rnn."""
+    return Preset(img_dim, bilinear, Crop(CROP, sized_p=0, centred=False))
+
+
+def dpc_jitter_only(img_dim: int, bilinear: bool) -> Preset:
+    """Gabors in dpc-rnn."""
+    return Preset(img_dim, bilinear, jitter=DPC_JITTER)
+
+
+def classifier(mode: str, img_dim: int, bilinear: bool, flip: bool) -> Preset:
+    """Any dataset in lc-rnn; Gabors are never flipped."""
     strong = Jitter(0.5, 0.5, 0.5, 0.25, p=0.3, per_image=False)
     weak = Jitter(0.2, 0.2, 0.2, 0.1, p=0.3, per_image=False)
+    flip_p = 0.5 if flip else 0
     return {
-        "train": Preset(img_dim, bilinear, crop_p=1, jitter=strong),
-        "val": Preset(img_dim, bilinear, crop_p=0.3, jitter=weak),
-        "test": Preset(img_dim, bilinear, crop_p=0),
+        "train": Preset(img_dim, bilinear, Crop(CROP, 1), flip_p, jitter=strong),
+        "val": Preset(img_dim, bilinear, Crop(CROP, 0.3), flip_p, jitter=weak),
+        "test": Preset(img_dim, bilinear, Crop(CROP, 0)),
     }[mode]
+
+
+def preset_of(
+    config: Config, mode: str, dpc_preset: Callable[[int, bool], Preset], flip: bool = True
+) -> Preset:
+    """Of a dataset with this preset in dpc-rnn, for training and validation alike."""
+    bilinear = config.resize == "bilinear"
+    if config.no_augm:
+        return Preset(config.img_dim, bilinear)
+    if config.is_dpc:
+        return dpc_preset(config.img_dim, bilinear)
+    return classifier(mode, config.img_dim, bilinear, flip)

@@ -1,10 +1,11 @@
 """From a configuration to a run's loaders: the one place that knows datasets by name."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from dataset.augmentation import gabor_preset
+from dataset.augmentation import dpc_jitter_only, preset_of
 from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
@@ -35,48 +36,66 @@ def gabors(config: Config, mode: str) -> GaborDataset:
             per_clip=config.diff_possizes,
             own_U=config.diff_U_possizes or design.own_U_layout,
         ),
-        preset=gabor_preset(
-            config.model,
-            mode,
-            img_dim=config.img_dim,
-            augment=not config.no_augm,
-            bilinear=config.resize == "bilinear",
-        ),
+        preset=preset_of(config, mode, dpc_jitter_only, flip=False),
     )
 
 
-BUILDERS: dict[str, Callable[[Config, str], GaborDataset]] = {"Gabors": gabors}
+def videos(config: Config, mode: str) -> Dataset:
+    from dataset.video_splits import video_dataset  # needs OpenCV, which Gabors do without
+
+    return video_dataset(config, mode)
 
 
-def build_dataset(config: Config, mode: str) -> GaborDataset:
+class Builder(NamedTuple):
+    """`make`: the dataset of a mode. `fewest`: clips in dpc-rnn's last batch, where it need not be
+    whole."""
+
+    make: Callable[[Config, str], Dataset]
+    fewest: int | None = None
+    remedy: str = "lower --batch_size"
+
+
+BUILDERS = {
+    "UCF101": Builder(videos),
+    "HMDB51": Builder(videos),
+    "Kinetics400": Builder(videos),
+    "MouseSim": Builder(videos, fewest=2),
+    "Gabors": Builder(
+        gabors, remedy="lower --batch_size or raise --train_len (validation has half of it)"
+    ),
+}
+
+
+def build_dataset(config: Config, mode: str) -> Dataset:
     """The dataset of a mode (train, val, test); raises UsageError."""
-    if config.dataset not in BUILDERS:
-        raise UsageError(f"--dataset {config.dataset}: not there yet; take --dataset gabors")
-    return BUILDERS[config.dataset](config, mode)
+    return BUILDERS[config.dataset].make(config, mode)
 
 
 def build_loader(config: Config, mode: str, pin_memory: bool) -> DataLoader:
     """The batches of a mode; raises UsageError where the set has too few clips for one.
 
-    dpc-rnn takes whole batches only, since their size is part of its task. lc-rnn trains on whole
-    ones, and counts every item once in validation and test.
+    dpc-rnn takes whole batches only, since their size is part of its task, but for datasets that
+    keep a smaller last one. lc-rnn trains on whole ones, and counts every item once in validation
+    and test; whole videos come one by one.
     """
     dataset = build_dataset(config, mode)
-    whole_only = config.is_dpc or mode == "train"
-    if len(dataset) < (config.batch_size if whole_only else 1):
-        remedy = "lower --batch_size"
-        if config.dataset == "Gabors":
-            remedy += " or raise --train_len (validation has half of it)"
+    builder = BUILDERS[config.dataset]
+    fewest = 1
+    if config.is_dpc:
+        fewest = builder.fewest or config.batch_size
+    elif mode == "train":
+        fewest = config.batch_size
+    if len(dataset) < fewest:
         raise UsageError(
             f"--batch_size {config.batch_size}: the {mode} set has {len(dataset)} clips, "
-            f"less than one batch; {remedy}"
+            f"less than one batch; {builder.remedy}"
         )
     batches = EpochBatches(
         len(dataset),
-        config.batch_size,
+        1 if dataset.whole_videos else config.batch_size,
         seed=config.seed,
         mode=mode,
         shuffle=mode == "train" or (mode == "val" and config.is_dpc),
-        whole_only=whole_only,
+        fewest=fewest,
     )
     return make_loader(dataset, batches, num_workers=config.num_workers, pin_memory=pin_memory)

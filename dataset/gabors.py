@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from dataset.augmentation import Preset, nearest_pixels
+from dataset import gray_pixels
+from dataset.augmentation import Preset
 from dataset.gabor_sequences import (
     ClipPlan,
     Sequences,
@@ -45,6 +46,8 @@ class GaborDataset(Dataset):
     """
 
     records_predictions = True
+    whole_videos = False
+    class_totals = None  # not known before they are drawn
 
     def __init__(
         self,
@@ -80,6 +83,13 @@ class GaborDataset(Dataset):
 
     def __len__(self) -> int:
         return self.length
+
+    @property
+    def total(self) -> int:
+        return self.length
+
+    def item_name(self, item: int) -> str:
+        return ""
 
     def phase(self, epoch: int) -> str:
         return "unexpected" if self.sequences.has_unexpected(epoch) else "expected"
@@ -134,8 +144,8 @@ class GaborDataset(Dataset):
             stream(self.seed, "augmentation", self.mode, epoch, index), len(layouts), CANVAS, CANVAS
         )
         pixels = None
-        if self.preset.only_picks_pixels:
-            pixels = nearest_pixels(CANVAS, self.preset.img_dim)
+        if gray_pixels.only_picks_pixels(self.preset):
+            pixels = gray_pixels.nearest_pixels(CANVAS, self.preset.img_dim)
         images = draw_images(
             np.stack([layout.centres for layout in layouts]),
             np.stack([layout.sizes for layout in layouts]),
@@ -148,8 +158,8 @@ class GaborDataset(Dataset):
             columns=pixels,
         )[:, None]
         if pixels is None:
-            images = self.preset.geometry(images, draw)
-        return self.preset.colour(images, draw)
+            images = gray_pixels.geometry(images, self.preset, draw)
+        return gray_pixels.colour(images, draw)
 
     def _layout(self, code: int, epoch: int, index: int) -> Layout:
         """An image type's layout: the epoch's, for training and validation alike, or the clip's."""

@@ -4,15 +4,16 @@ import signal
 from collections.abc import Iterator
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from utils.batch import Batch
 from utils.streams import stream
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
     """Yields batches of (epoch, index), so that workers need not be told the epoch.
 
-    `whole_only` leaves out a last batch with fewer than `batch_size` items.
+    A last batch with fewer than `fewest` items is left out.
     """
 
     def __init__(
@@ -23,19 +24,19 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         seed: int,
         mode: str,
         shuffle: bool,
-        whole_only: bool,
+        fewest: int,
     ):
         self.length = length
         self.batch_size = batch_size
         self.seed = seed
         self.mode = mode
         self.shuffle = shuffle
-        self.whole_only = whole_only
+        self.fewest = fewest
         self.epoch = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(self.length, self.batch_size)
-        return whole + bool(rest and not self.whole_only)
+        return whole + (rest >= max(1, self.fewest))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = range(self.length)
@@ -56,11 +57,25 @@ def make_loader(
         batch_sampler=batches,
         num_workers=num_workers,
         pin_memory=pin_memory,
+        collate_fn=collate,
         persistent_workers=num_workers > 0,
         worker_init_fn=_leave_interrupts_to_the_main_process,
         # of its own: the loader draws from it, and must not move the model's random state
         generator=torch.Generator(),
     )
+
+
+def collate(samples: list[Batch]) -> Batch:
+    """One batch of the samples that have a clip, with the faults of all."""
+    faults = tuple(fault for sample in samples for fault in sample.faults)
+    read = [sample for sample in samples if sample.clip is not None]
+    if not read:
+        return Batch(None, None, torch.zeros(0, dtype=torch.int64), faults=faults)
+    windows = None if read[0].windows is None else default_collate([s.windows for s in read])
+    parts = (
+        default_collate([getattr(s, name) for s in read]) for name in ("clip", "labels", "item")
+    )
+    return Batch(*parts, windows, faults)
 
 
 def _leave_interrupts_to_the_main_process(worker: int) -> None:

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from model.tasks import Output, Predictions
 from utils.batch import Batch
 from utils.errors import RunError
+from utils.faults import Faults
 from utils.logs import Progress
 from utils.metrics import Means, Tally
 
@@ -20,17 +21,24 @@ BATCHES_FOR_BATCH_NORM = 200
 
 
 class BatchPredictions(NamedTuple):
-    """The predictions of one batch, and the index `[B]` of each clip in the dataset."""
+    """The predictions of one batch, and the index `[B]` of each clip in the dataset. `windows`: see
+    Output."""
 
     item: Tensor
     predictions: Predictions
+    windows: Predictions | None
+
+    def cpu(self) -> "BatchPredictions":
+        windows = None if self.windows is None else self.windows.cpu()
+        return BatchPredictions(self.item.cpu(), self.predictions.cpu(), windows)
 
 
 class Result(NamedTuple):
-    """`data_seconds` of `seconds` went by waiting for data; `predictions` has one entry a batch, on
-    the CPU."""
+    """Of `evaluated` clips or videos. `data_seconds` of `seconds` went by waiting for data;
+    `predictions` has one entry a batch, on the CPU."""
 
     means: Means
+    evaluated: int
     seconds: float
     data_seconds: float
     predictions: list[BatchPredictions]
@@ -46,17 +54,27 @@ def normalise(clip: Tensor) -> Tensor:
 
 def on_device(batch: Batch, device: torch.device) -> tuple[Tensor, Batch]:
     """→ (normalised clips, the batch that they are of)."""
-    batch = Batch(*(part.to(device, non_blocking=True) for part in batch))
+    batch = batch.to(device)
     return normalise(batch.clip), batch
 
 
 class Pass:
-    """One pass over batches: hands out batches on the device, and sums up what came of them."""
+    """One pass over batches: hands out batches on the device, and sums up what came of them.
 
-    def __init__(self, batches: Iterable[Batch], device: torch.device, progress: Progress):
+    Batches of which no clip could be read are left out.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[Batch],
+        device: torch.device,
+        progress: Progress,
+        faults: Faults,
+    ):
         self.batches = batches
         self.device = device
         self.progress = progress
+        self.faults = faults
         self.tally = Tally(device)
         self.predictions: list[BatchPredictions] = []
         self.data_seconds = 0.0
@@ -70,12 +88,14 @@ class Pass:
             self.data_seconds += time.perf_counter() - asked
             if batch is None:
                 return
-            yield on_device(batch, self.device)
+            self.faults.add(batch.faults)
+            if len(batch.item):
+                yield on_device(batch, self.device)
 
     def add(self, batch: Batch, output: Output) -> None:
         """Raises RunError when the loss is found not to be finite."""
         self.tally.add(output.row_loss, output.logits, output.target)
-        self.predictions.append(BatchPredictions(batch.item, output.predictions))
+        self.predictions.append(BatchPredictions(batch.item, output.predictions, output.windows))
         done = self.tally.batches
         self.progress.advance()
         if self.progress.due(done):
@@ -88,12 +108,13 @@ class Pass:
             self.progress.show(done, means.loss, means.top1, self.data_seconds)
 
     def result(self) -> Result:
+        if not self.predictions:
+            raise RunError(f"{self.progress.label}: no clip could be read")
         means = self.tally.means()
-        predictions = [
-            BatchPredictions(item.cpu(), Predictions(*(part.cpu() for part in parts)))
-            for item, parts in self.predictions
-        ]
-        return Result(means, time.perf_counter() - self.start, self.data_seconds, predictions)
+        predictions = [batch.cpu() for batch in self.predictions]
+        evaluated = sum(len(batch.item) for batch in predictions)
+        seconds = time.perf_counter() - self.start
+        return Result(means, evaluated, seconds, self.data_seconds, predictions)
 
 
 def train_epoch(
@@ -102,9 +123,10 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     device: torch.device,
     progress: Progress,
+    faults: Faults,
 ) -> Result:
     train_mode(task.model)
-    run = Pass(batches, device, progress)
+    run = Pass(batches, device, progress, faults)
     for clips, batch in run:
         output = task(clips, batch)
         optimizer.zero_grad(set_to_none=True)
@@ -115,10 +137,14 @@ def train_epoch(
 
 
 def evaluate(
-    task: nn.Module, batches: Iterable[Batch], device: torch.device, progress: Progress
+    task: nn.Module,
+    batches: Iterable[Batch],
+    device: torch.device,
+    progress: Progress,
+    faults: Faults,
 ) -> Result:
     task.eval()
-    run = Pass(batches, device, progress)
+    run = Pass(batches, device, progress, faults)
     with torch.inference_mode():
         for clips, batch in run:
             run.add(batch, task(clips, batch))
@@ -156,6 +182,8 @@ def estimate_statistics(task: nn.Module, batches: Iterable[Batch], device: torch
     count = 0
     with torch.no_grad():
         for batch in islice(batches, BATCHES_FOR_BATCH_NORM):
+            if not len(batch.item):
+                continue
             task(*on_device(batch, device))
             count += 1
     for norm in missing:

@@ -34,8 +34,17 @@ class LC_RNN(nn.Module):  # noqa: N801  (the published name)
         """→ (logits `[B, 1, classes]`, context `[B, 1, F]`, after the batch norm)."""
         B, N = clips.shape[:2]
         repeats = frame_repeats(clips, self.block_shape)
-        features = self.backbone(clips.flatten(0, 1), repeats)  # [B*N, F, L_out, D, D], any sign
-        features = functional.relu(features).mean(dim=2)  # [B*N, F, D, D]
-        _, hidden = self.agg(features.unflatten(0, (B, N)))  # [B, F, D, D], one per layer
+        features = self.features(clips.flatten(0, 1), repeats)  # [B*N, F, D, D]
+        logits, context = self.classify(features.unflatten(0, (B, N)))
+        return logits.unsqueeze(1), context.unsqueeze(1)
+
+    def features(self, blocks: Tensor, repeats: int = 1) -> Tensor:
+        """Blocks `[K, C, L, H, W]` → `[K, F, D, D]`, each on its own."""
+        features = self.backbone(blocks, repeats)  # [K, F, L_out, D, D], any sign
+        return functional.relu(features).mean(dim=2)  # [K, F, D, D]
+
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `[B, N, F, D, D]` → (logits `[B, classes]`, context `[B, F]`)."""
+        _, hidden = self.agg(features)  # [B, F, D, D], one per layer
         context = self.final_bn(hidden[-1].mean(dim=(2, 3)))  # [B, F]
-        return self.final_fc(context).unsqueeze(1), context.unsqueeze(1)
+        return self.final_fc(context), context

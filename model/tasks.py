@@ -1,5 +1,6 @@
 """A task is a model with its loss: a batch in, what the loop and the records need out."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,16 +15,21 @@ from utils.batch import Batch
 
 class Predictions(NamedTuple):
     """What each item's Q predictions were to be and were: `labels` `[B, Q, 2]` (class, is_U),
-    `predicted` class `[B, Q]`, `loss` `[B, Q]`."""
+    `predicted` class `[B, Q]`, `loss` `[B, Q]`, `rank` `[B, Q]` of the true class among all, from
+    1, or 0 where classes are not ranked."""
 
     labels: Tensor
     predicted: Tensor
     loss: Tensor
+    rank: Tensor
+
+    def cpu(self) -> "Predictions":
+        return Predictions(*(part.cpu() for part in self))
 
 
 class Output(NamedTuple):
     """R rows of `logits` `[R, K]` with their `target` `[R]` and `row_loss` `[R]`; `loss` is its
-    mean.
+    mean. `windows`: the predictions that a whole video's was averaged from.
     """
 
     loss: Tensor
@@ -31,6 +37,7 @@ class Output(NamedTuple):
     logits: Tensor
     target: Tensor
     predictions: Predictions
+    windows: Predictions | None = None
 
 
 class ContrastiveTask(nn.Module):
@@ -50,7 +57,8 @@ class ContrastiveTask(nn.Module):
             # the block of the batch with the highest score averaged over all pairs of positions
             best = score.detach().mean(dim=(2, 5)).flatten(2).argmax(dim=2)  # [B, P]
             predicted = labels[..., 0].flatten()[best]
-            predictions = Predictions(labels, predicted, losses.detach().mean(dim=2))
+            mean_loss = losses.detach().mean(dim=2)  # [B, P]
+            predictions = Predictions(labels, predicted, mean_loss, torch.zeros_like(predicted))
         row_loss = losses.flatten()  # [B*P*S]
         return Output(row_loss.mean(), row_loss, logits, target, predictions)
 
@@ -67,6 +75,47 @@ class ClassificationTask(nn.Module):
         labels = batch.labels[:, -1:, -1]  # [B, 1, 2]
         target = labels[:, 0, 0]
         row_loss = functional.cross_entropy(logits, target, reduction="none")  # [B]
-        predicted = logits.detach().argmax(dim=1, keepdim=True)  # [B, 1]
-        predictions = Predictions(labels, predicted, row_loss.detach()[:, None])
+        predictions = ranked(logits.detach()[:, None], labels, row_loss.detach()[:, None])
         return Output(row_loss.mean(), row_loss, logits, target, predictions)
+
+
+class WholeVideoTask(nn.Module):
+    """lc-rnn on whole videos, one at a time: the softmax outputs of all windows, averaged.
+
+    `per_pass`: how many windows go through the network at once; it changes no result.
+    """
+
+    def __init__(self, model: LC_RNN, per_pass: int):
+        super().__init__()
+        self.model = model
+        self.per_pass = per_pass
+
+    def forward(self, clips: Tensor, batch: Batch) -> Output:
+        windows = batch.windows[0]  # [W, N]
+        blocks = clips[0].split(self.per_pass * windows.shape[1])  # each [up to per_pass·N, C, …]
+        features = torch.cat([self.model.features(part) for part in blocks])  # [K, F, D, D]
+        logits = torch.cat(
+            [self.model.classify(features[part])[0] for part in windows.split(self.per_pass)]
+        )  # [W, classes]
+        labels = batch.labels[:, -1:, -1]  # [1, 1, 2]
+        target = labels[:, 0, 0]  # [1]
+        log_shares = functional.log_softmax(logits, dim=1)
+        # the logarithm of the mean of the softmax outputs
+        averaged = log_shares.logsumexp(dim=0, keepdim=True) - math.log(len(windows))
+        row_loss = functional.nll_loss(averaged, target, reduction="none")  # [1]
+        window_loss = -log_shares[:, target].T  # [1, W]
+        return Output(
+            row_loss.mean(),
+            row_loss,
+            averaged,
+            target,
+            ranked(averaged[None], labels, row_loss[None]),
+            ranked(logits[None], labels.expand(-1, len(windows), -1), window_loss),
+        )
+
+
+def ranked(logits: Tensor, labels: Tensor, loss: Tensor) -> Predictions:
+    """Predictions from `logits` `[B, Q, classes]`, `labels` `[B, Q, 2]` and `loss` `[B, Q]`."""
+    order = logits.argsort(dim=2, descending=True, stable=True)
+    rank = 1 + (order == labels[..., :1]).int().argmax(dim=2)  # [B, Q]
+    return Predictions(labels, order[..., 0], loss, rank)

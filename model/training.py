@@ -8,15 +8,16 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from model.engine import Result, evaluate, train_epoch
+from model.engine import evaluate, train_epoch
 from model.optim import Group, rate_factor, set_rates
+from model.recording import epoch_line, record, record_accuracies
 from utils import checkpoints
-from utils.batch import ClassInfo
 from utils.config import Config
+from utils.faults import Faults
 from utils.interrupts import Interrupts
-from utils.logs import Progress, duration, log
+from utils.logs import Progress, log
 from utils.pictures import Pictures
-from utils.records import EPOCHS, PREDICTIONS, EpochRow, PredictionRow, append_rows
+from utils.records import AccuracyRow, EpochRow
 
 
 class Best(NamedTuple):
@@ -61,6 +62,7 @@ class Training:
         self.state = state
         self.dataset = loaders["train"].dataset
         self.interrupts = Interrupts()
+        self.faults = Faults(folder, config.strict_data)
         self.pictures = Pictures(folder, config.plt_bkend)
         self.tensorboard = None
         if config.use_tb:
@@ -107,12 +109,14 @@ class Training:
         loader = self.loaders[mode]
         loader.batch_sampler.epoch = epoch
         label = f"epoch {epoch}/{self.config.num_epochs} {mode}"
+        self.faults.start_pass(epoch, mode, len(loader.dataset))
         with Progress(label, len(loader), self.config.log_freq) as progress:
             batches = self.interrupts.watch(loader)
+            where = (self.device, progress, self.faults)
             if learn:
-                result = train_epoch(self.task, batches, self.optimizer, self.device, progress)
+                result = train_epoch(self.task, batches, self.optimizer, *where)
             else:
-                result = evaluate(self.task, batches, self.device, progress)
+                result = evaluate(self.task, batches, *where)
         return record(self.folder, loader.dataset, epoch, mode, lr, result)
 
     def update_state(self, epoch: int, rows: list[EpochRow]) -> bool:
@@ -209,73 +213,14 @@ def restore(
 
 def test_pass(
     task: nn.Module, loader: DataLoader, device: torch.device, folder: Path, config: Config
-) -> EpochRow:
-    """One recorded pass over a test set, with its pictures."""
+) -> list[AccuracyRow]:
+    """One recorded pass over a test set, with its pictures; → the accuracies, overall first."""
+    dataset = loader.dataset
+    faults = Faults(folder, config.strict_data)
+    faults.start_pass(0, "test", len(dataset))
     with Progress("test", len(loader), config.log_freq) as progress:
-        result = evaluate(task, loader, device, progress)
-    row = record(folder, loader.dataset, 0, "test", config.lr, result)
+        result = evaluate(task, loader, device, progress, faults)
+    record(folder, dataset, 0, "test", config.lr, result)
+    accuracies = record_accuracies(folder, dataset, result)
     Pictures(folder, config.plt_bkend).draw(at_once=True)
-    return row
-
-
-def record(
-    folder: Path, dataset: Any, epoch: int, mode: str, lr: float, result: Result
-) -> EpochRow:
-    """Appends a pass's rows to the records; returns the epoch's."""
-    row = EpochRow(
-        epoch,
-        mode,
-        dataset.phase(epoch),
-        *result.means,
-        lr,
-        round(result.seconds, 3),
-        round(result.data_seconds, 3),
-    )
-    if dataset.records_predictions:
-        append_rows(folder, PREDICTIONS, prediction_rows(epoch, mode, result, dataset.classes))
-    append_rows(folder, EPOCHS, [row])
-    return row
-
-
-def prediction_rows(
-    epoch: int, mode: str, result: Result, classes: tuple[ClassInfo, ...]
-) -> list[PredictionRow]:
-    rows = []
-    for batch, (items, (labels, predicted, loss)) in enumerate(result.predictions):
-        for b, item in enumerate(items.tolist()):
-            for step, (target, is_unexpected) in enumerate(labels[b].tolist()):
-                info = classes[target]
-                rows.append(
-                    PredictionRow(
-                        epoch=epoch,
-                        mode=mode,
-                        batch=batch,
-                        item=item,
-                        step=step,
-                        target=target,
-                        image=info.shown(bool(is_unexpected)),
-                        orientation=info.orientation,
-                        is_U=is_unexpected,
-                        predicted=int(predicted[b, step]),
-                        loss=float(loss[b, step]),
-                    )
-                )
-    return rows
-
-
-def epoch_line(rows: list[EpochRow], last: int, is_best: bool, left: float) -> str:
-    """Such as `epoch 3/16: train loss … | val loss … (best so far), chance …, about 9 s left`."""
-    parts = [f"epoch {rows[0].epoch}/{last}: " + " | ".join(row_text(row) for row in rows)]
-    if is_best:
-        parts[0] += " (best so far)"
-    parts.append(f"chance {rows[0].chance:.1%}")
-    if rows[0].phase == "unexpected":
-        parts.append("with U")
-    if left:
-        parts.append(f"about {duration(left)} left")
-    return ", ".join(parts)
-
-
-def row_text(row: EpochRow) -> str:
-    text = f"{row.mode} loss {row.loss:.3f}"
-    return text if row.top1 is None else f"{text}, top-1 {row.top1:.1%}"
+    return accuracies

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 import run_model
 from model import resnet_2d3d
@@ -28,6 +29,14 @@ def classifier_arguments(pretrained_run: Path, num_epochs: int) -> list:
     (weights,) = (pretrained_run / "model").glob("best_epoch*")
     finetune = ["--model", "lc-rnn", "--train_what", "ft", "--num_epochs", num_epochs]
     return [*TINY, *finetune, "--pretrained", weights]
+
+
+def save_as_published(content: dict, path: Path) -> None:
+    """In the format before zip files, NumPy's functions named as in NumPy 1."""
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    raw = path.read_bytes()
+    # a module name of protocol 2 ends at a newline, so it may change its length
+    path.write_bytes(raw.replace(b"numpy._core.multiarray\n", b"numpy.core.multiarray\n"))
 
 
 @contextmanager

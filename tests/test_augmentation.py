@@ -12,14 +12,21 @@ from dataset.augmentation import (
     Jitter,
     Preset,
     centre_box,
-    gabor_preset,
+    dpc_jitter_only,
+    preset_of,
+    random_sized_box,
+)
+from dataset.gray_pixels import (
+    colour,
+    geometry,
     jitter_gray,
     nearest_pixels,
-    random_sized_box,
+    only_picks_pixels,
     resize_bilinear,
 )
+from utils.config import Config
 
-NOTHING = Draw(None, None, None)
+NOTHING = Draw()
 OPERATIONS = (
     functional.adjust_brightness,
     functional.adjust_contrast,
@@ -38,7 +45,9 @@ def pictures(height: int, width: int) -> np.ndarray:
 
 
 def preset(model: str, mode: str, *, img_dim: int = 32, augment: bool = True, bilinear=False):
-    return gabor_preset(model, mode, img_dim=img_dim, augment=augment, bilinear=bilinear)
+    resize = "bilinear" if bilinear else "nearest"
+    config = Config(model=model, img_dim=img_dim, no_augm=not augment, resize=resize)
+    return preset_of(config, mode, dpc_jitter_only, flip=False)
 
 
 def draws(a_preset: Preset, count: int, num_images: int = 3, side: int = 256) -> list[Draw]:
@@ -66,7 +75,7 @@ def test_nearest_pixels_are_those_that_pil_picks(size):
 @pytest.mark.parametrize("img_dim", [32, 64, 128, 256, 512])
 def test_the_plain_resize_of_a_canvas_equals_pil(img_dim):
     images = pictures(256, 256)
-    resized = Preset(img_dim).geometry(images, NOTHING)
+    resized = geometry(images, Preset(img_dim), NOTHING)
     for image, ours in zip(images[:, 0], resized[:, 0], strict=True):
         pil = Image.fromarray(image).resize((img_dim, img_dim), Image.Resampling.NEAREST)
         np.testing.assert_array_equal(ours, np.asarray(pil))
@@ -90,14 +99,14 @@ def test_bilinear_resize_is_within_a_gray_level_of_pil(height, width, side):
 def test_a_preset_resizes_bilinearly_only_on_demand():
     images = pictures(256, 256)
     smooth = preset("dpc-rnn", "train", augment=False, bilinear=True)
-    np.testing.assert_array_equal(smooth.geometry(images, NOTHING), resize_bilinear(images, 32))
-    assert not smooth.only_picks_pixels
+    np.testing.assert_array_equal(geometry(images, smooth, NOTHING), resize_bilinear(images, 32))
+    assert not only_picks_pixels(smooth)
     plain = preset("dpc-rnn", "train", augment=False)
     picked = nearest_pixels(256, 32)
     np.testing.assert_array_equal(
-        plain.geometry(images, NOTHING), images[:, :, picked[:, None], picked]
+        geometry(images, plain, NOTHING), images[:, :, picked[:, None], picked]
     )
-    assert plain.only_picks_pixels
+    assert only_picks_pixels(plain)
 
 
 # ------------------------------------------------------------------ crops
@@ -152,23 +161,23 @@ def test_a_crop_is_made_224_wide_and_then_resized_by_nearest_neighbour():
     cropped = resize_bilinear(images[:, :, 20:220, 3:243], CROP)
     picked = nearest_pixels(224, 32)
     np.testing.assert_array_equal(
-        a_preset.geometry(images, Draw(box, None, None)), cropped[:, :, picked[:, None], picked]
+        geometry(images, a_preset, Draw(box)), cropped[:, :, picked[:, None], picked]
     )
 
 
 def test_the_test_preset_takes_the_centre_224_and_nothing_else():
     images, a_preset = pictures(256, 256), preset("lc-rnn", "test", img_dim=112)
     for draw in draws(a_preset, 50):
-        assert draw == ((16, 16, 224, 224), None, None)
-        middle = a_preset.geometry(images, draw)
+        assert draw == Draw(Box(16, 16, 224, 224))
+        middle = geometry(images, a_preset, draw)
         # of 224 pixels every other, from the second on
         np.testing.assert_array_equal(middle, images[:, :, 17:240:2, 17:240:2])
-        assert a_preset.colour(middle, draw) is middle
+        assert colour(middle, draw) is middle
 
 
 @pytest.mark.parametrize(("mode", "share"), [("train", 1), ("val", 0.3)])
 def test_the_classifier_crops_at_random_with_the_modes_probability(mode, share):
-    centre = centre_box(256, 256)
+    centre = centre_box(256, 256, CROP)
     assert centre == (16, 16, 224, 224)
     boxes = [draw.box for draw in draws(preset("lc-rnn", mode), 1500)]
     assert np.mean([box != centre for box in boxes]) == pytest.approx(share, abs=0.04)
@@ -234,7 +243,7 @@ def test_the_classifier_jitters_whole_clips_with_probability_0_3(mode, reach):
     np.testing.assert_allclose(offsets, reach, rtol=0.03)
     assert (offsets <= np.array(reach) + 1e-9).all()
     clip = np.repeat(pictures(256, 256)[1:2], 3, axis=0)
-    images = a_preset.colour(clip, jittered[0])
+    images = colour(clip, jittered[0])
     assert (images == images[:1]).all()
     assert (images != clip).any()
 
@@ -252,10 +261,10 @@ def test_a_jitter_of_probability_nothing_is_never_drawn():
 def test_without_augmentation_images_are_only_resized(model, mode):
     images, plain = pictures(256, 256), preset(model, mode, augment=False, img_dim=128)
     for draw in draws(plain, 20):
-        assert draw == (None, None, None)
-        resized = plain.geometry(images, draw)
+        assert draw == NOTHING
+        resized = geometry(images, plain, draw)
         np.testing.assert_array_equal(resized, images[:, :, 1::2, 1::2])
-        assert plain.colour(resized, draw) is resized
+        assert colour(resized, draw) is resized
 
 
 @pytest.mark.parametrize(
@@ -273,7 +282,7 @@ def test_gabors_are_never_mirrored(model, mode):
     images = np.stack([ramp, ramp.T])[:, None]  # brighter to the right, brighter downwards
     a_preset = preset(model, mode)
     for draw in draws(a_preset, 40, num_images=2):
-        right, down = a_preset.colour(a_preset.geometry(images, draw), draw)[:, 0].astype(int)
+        right, down = colour(geometry(images, a_preset, draw), draw)[:, 0].astype(int)
         assert right.shape == (32, 32)
         assert (np.diff(right, axis=1) >= 0).all()
         assert right[0, -1] > right[0, 0] + 30

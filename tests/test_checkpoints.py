@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import TINY, run
+from conftest import TINY, run, save_as_published
 from model.dpc import DPC_RNN
 from model.lc import LC_RNN
 from utils import checkpoints
@@ -17,14 +17,6 @@ from utils.errors import RunError, UsageError
 from utils.weights import load_exactly, load_pretrained, weights_of
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
-
-
-def save_as_published(content: dict, path: Path) -> None:
-    """In the format before zip files, NumPy's functions named as in NumPy 1."""
-    torch.save(content, path, _use_new_zipfile_serialization=False)
-    raw = path.read_bytes()
-    # a module name of protocol 2 ends at a newline, so it may change its length
-    path.write_bytes(raw.replace(b"numpy._core.multiarray\n", b"numpy.core.multiarray\n"))
 
 
 @pytest.fixture

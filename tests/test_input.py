@@ -133,7 +133,10 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
     ("line", "message"),
     [
         ("--dataset cifar", "--dataset cifar: unknown; take one of UCF101"),
-        ("--dataset ucf101", "--dataset UCF101: not there yet"),
+        (
+            "--dataset ucf101",
+            "train_split01.csv: no such split file; make it with process_data/write",
+        ),
         ("--net resnet19", "--net resnet19: unknown; take one of resnet18"),
         ("--model gpt", "--model gpt: unknown"),
         ("--batch_sizes 3", "unrecognized arguments: --batch_sizes"),

@@ -88,6 +88,12 @@ class Config:
     )
     no_augm: bool = flag("data", False, "resize and normalise only")
     resize: str = flag("data", "nearest", "how images are resized", choices=("nearest", "bilinear"))
+    pad_short: bool = flag(
+        "data", False, "videos too short for a clip repeat their last frame, not left out"
+    )
+    strict_data: bool = flag(
+        "data", False, "stop at the first frame that can't be read", on_resume="free"
+    )
     # ---- Gabors
     gabor_design: str = flag("Gabors", "dpc", "the stimuli's design", choices=("dpc", "gillon2021"))
     num_gabors: int = flag("Gabors", 30, "patches in an image")

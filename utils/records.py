@@ -1,7 +1,9 @@
 """A run's records: plain rows in CSV files, from which every picture is drawn.
 
-`epochs.csv` has a row per epoch and mode, `predictions.csv` one per prediction, `classes.csv` one
-per class. Rows are appended when their epoch is complete.
+`epochs.csv` has a row per epoch and mode, `predictions.csv` one per prediction, `windows.csv` one
+per window of a whole video, `accuracies.csv` one per class of a test, `classes.csv` one per class,
+`faults.csv` one per file that could not be read. Rows are appended when their pass is complete,
+those of faults at once.
 """
 
 import csv
@@ -18,7 +20,7 @@ from utils.run_folder import write_atomically
 
 class EpochRow(NamedTuple):
     """Accuracies and chance as fractions; `seconds` of the pass, of which `data_seconds` were spent
-    waiting for data."""
+    waiting for data; `evaluated` of the set's `total` clips or videos were read and counted."""
 
     epoch: int
     mode: str
@@ -31,11 +33,15 @@ class EpochRow(NamedTuple):
     lr: float
     seconds: float
     data_seconds: float
+    evaluated: int
+    total: int
 
 
 class PredictionRow(NamedTuple):
-    """`item`: index into the dataset. `target`, `predicted`: indices into classes.csv. `image` and
-    `orientation` are the target's, with D and U told apart; `loss` is averaged over positions."""
+    """`item`: index into the dataset, for videos the row of the split file. `step`: which predicted
+    block, or window of a video. `target`, `predicted`: indices into classes.csv. `image` and
+    `orientation` are the target's, with D and U told apart; `loss` is averaged over positions.
+    `rank` of the target among a classifier's classes, from 1. `name`: of a video, in tests."""
 
     epoch: int
     mode: str
@@ -48,21 +54,57 @@ class PredictionRow(NamedTuple):
     is_U: int
     predicted: int
     loss: float
+    rank: int | None
+    name: str
 
 
-EPOCHS, PREDICTIONS, CLASSES = "epochs.csv", "predictions.csv", "classes.csv"
-HEADERS = {EPOCHS: EpochRow._fields, PREDICTIONS: PredictionRow._fields}
+class AccuracyRow(NamedTuple):
+    """Of a class, or of all, in a test: `level` video or clip, which a window of a video is too."""
+
+    level: str
+    name: str
+    top1: float | None
+    top3: float | None
+    top5: float | None
+    evaluated: int
+    total: int | None
+
+
+class FaultRow(NamedTuple):
+    """A file of an item's clip that could not be read."""
+
+    epoch: int
+    mode: str
+    item: int
+    path: str
+    reason: str
+
+
+EPOCHS, PREDICTIONS, WINDOWS = "epochs.csv", "predictions.csv", "windows.csv"
+CLASSES, ACCURACIES, FAULTS = "classes.csv", "accuracies.csv", "faults.csv"
+HEADERS = {
+    EPOCHS: EpochRow._fields,
+    PREDICTIONS: PredictionRow._fields,
+    WINDOWS: PredictionRow._fields,
+    FAULTS: FaultRow._fields,
+    ACCURACIES: AccuracyRow._fields,
+}
+STARTED = (EPOCHS, PREDICTIONS)  # there from the start; the others once they have rows
 
 
 def start_records(folder: Path, classes: Sequence[ClassInfo]) -> None:
     rows = [(index, *class_info) for index, class_info in enumerate(classes)]
     write_atomically(folder / CLASSES, _lines([("index", *ClassInfo._fields), *rows]))
-    for name, header in HEADERS.items():
-        write_atomically(folder / name, _lines([header]))
+    for name in STARTED:
+        write_atomically(folder / name, _lines([HEADERS[name]]))
 
 
-def append_rows(folder: Path, name: str, rows: Iterable[tuple]) -> None:
+def append_rows(folder: Path, name: str, rows: Sequence[tuple]) -> None:
     """On the disk when it returns."""
+    if not rows and name not in STARTED:
+        return
+    if not (folder / name).exists():
+        write_atomically(folder / name, _lines([HEADERS[name]]))
     try:
         with open(folder / name, "a", encoding="utf-8", newline="") as file:
             file.write(_lines(rows))
@@ -76,6 +118,8 @@ def drop_rows_after(folder: Path, epoch: int) -> None:
     """Rows of later epochs, and a last line that was cut off, go."""
     for name, header in HEADERS.items():
         path = folder / name
+        if name not in STARTED and not path.exists():
+            continue
         try:
             with open(path, encoding="utf-8", newline="") as file:
                 lines = file.readlines()

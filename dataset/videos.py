@@ -1,0 +1,179 @@
+"""Videos as folders of frames: clips for training and validation, whole videos for tests.
+
+A sample follows from (seed, epoch, index) and the files alone.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from dataset import clips, frames
+from dataset.augmentation import Preset
+from dataset.frames import FrameError
+from dataset.split_files import VideoList
+from dataset.video_pixels import augment_clip
+from utils.batch import Batch, ClassInfo, Fault
+from utils.streams import stream
+
+STARTS_TRIED = 3  # of a video with frames that can't be read, before another one takes its place
+VIDEOS_TRIED = 10
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """N blocks of L frames, `ds` frames apart."""
+
+    N: int
+    L: int
+    ds: int
+
+    @property
+    def span(self) -> int:
+        """A clip needs more frames than these."""
+        return self.N * self.L * self.ds
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """`pad_short`: videos that are too short repeat their last frame, rather than being left out.
+    `redraw`: another clip takes the place of one that can't be read, rather than none."""
+
+    seed: int
+    mode: str
+    shape: ClipShape
+    preset: Preset
+    pad_short: bool
+    redraw: bool
+    records_predictions: bool
+
+
+class Videos(Dataset):
+    """What clips and whole videos have in common. Items are rows of the split file."""
+
+    landmark_epochs = frozenset({0})
+    whole_videos = False
+
+    def __init__(self, videos: VideoList, class_names: tuple[str, ...], options: VideoOptions):
+        self.videos = videos
+        self.classes = tuple(ClassInfo(name, name, None) for name in class_names)
+        self.options = options
+        self.shape = options.shape
+        self.records_predictions = options.records_predictions
+        padded = options.pad_short & (videos.frames > 0)
+        self.items = np.flatnonzero(self.long_enough() | padded)
+
+    @property
+    def total(self) -> int:
+        """The videos of the split, those that are too short among them."""
+        return len(self.videos)
+
+    @property
+    def class_totals(self) -> list[int]:
+        """As `total`, of each class."""
+        return np.bincount(self.videos.labels, minlength=len(self.classes)).tolist()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def phase(self, epoch: int) -> str:
+        return "expected"
+
+    def item_name(self, item: int) -> str:
+        return self.videos.name(item)
+
+    def long_enough(self) -> np.ndarray:
+        """Of each video of the list, whether it gives a sample without padding."""
+        raise NotImplementedError
+
+    def augmented(
+        self, item: int, numbers: np.ndarray, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The frames `[N, L]` of a video → clip `[N, C, L, H, W]` and labels `[N, L, 2]`; raises
+        FrameError."""
+        numbers = clips.padded(numbers, self.videos.frames[item])
+        images = self.read(item, numbers.ravel())
+        first = next(images)
+        size = self.options.preset.enlarged(*first.shape[:2])
+        draw = self.options.preset.draw(rng, numbers.size, *size)
+        clip = augment_clip(chain([first], images), self.options.preset, draw, len(numbers))
+        labels = torch.zeros(*numbers.shape, 2, dtype=torch.int64)
+        labels[..., 0] = int(self.videos.labels[item])
+        return clip, labels
+
+    def read(self, item: int, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+        cv2.setNumThreads(1)  # the workers are the threads
+        read = frames.reader(self.videos.folder(item))
+        size = None
+        for number in numbers:
+            image = read(int(number))
+            if size is not None and image.shape != size:
+                name = f"{self.videos.name(item)}, frame {number + 1}"
+                raise FrameError(name, "is not of the size of the frames before")
+            size = image.shape
+            yield image
+
+
+class VideoClips(Videos):
+    """A clip of each video, anew in each epoch, indexed by (epoch, index).
+
+    Where frames can't be read, another clip of the video is drawn, then clips of other videos; or,
+    without `redraw`, the sample has no clip.
+    """
+
+    def long_enough(self) -> np.ndarray:
+        return self.videos.frames > self.shape.span
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        epoch, index = key
+        asked = item = int(self.items[index])
+        seed, mode, shape = self.options.seed, self.options.mode, self.shape
+        rng = stream(seed, "clip", mode, epoch, index)
+        augmentation = stream(seed, "augmentation", mode, epoch, index)
+        faults: dict[Fault, None] = {}  # each once, in order
+        for attempt in range(STARTS_TRIED * VIDEOS_TRIED if self.options.redraw else 1):
+            if attempt and attempt % STARTS_TRIED == 0:
+                others = self.items[self.items != item]
+                item = int(rng.choice(others)) if len(others) else item
+            starts = clips.num_starts(self.videos.frames[item], shape.N, shape.L, shape.ds)
+            start = int(rng.integers(max(1, starts)))
+            numbers = clips.clip_frames(start, shape.N, shape.L, shape.ds)
+            try:
+                clip, labels = self.augmented(item, numbers, augmentation)
+            except FrameError as error:
+                faults[Fault(asked, error.path, error.reason)] = None
+            else:
+                return Batch(clip, labels, torch.tensor(item), faults=tuple(faults))
+        return Batch(None, None, torch.tensor(asked), faults=tuple(faults))
+
+
+class WholeVideos(Videos):
+    """Every block of each video, with the windows of N blocks that are to be classified."""
+
+    whole_videos = True
+
+    def long_enough(self) -> np.ndarray:
+        return self.num_blocks(self.videos.frames) >= self.shape.N
+
+    def num_blocks(self, num_frames: np.ndarray | int) -> np.ndarray:
+        return clips.num_blocks(num_frames, self.shape.L, self.shape.ds)
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        item = int(self.items[key[1]])
+        N, L, ds = self.shape.N, self.shape.L, self.shape.ds
+        K = max(N, int(self.num_blocks(self.videos.frames[item])))
+        windows = clips.window_starts(K, N)[:, None] + np.arange(N)  # [W, N]
+        try:
+            clip, labels = self.augmented(
+                item,
+                clips.clip_frames(0, K, L, ds),
+                stream(self.options.seed, "augmentation", "test", item),
+            )
+        except FrameError as error:
+            fault = Fault(item, error.path, error.reason)
+            return Batch(None, None, torch.tensor(item), faults=(fault,))
+        return Batch(clip, labels, torch.tensor(item), torch.from_numpy(windows))
