@@ -1,4 +1,5 @@
-# make demo: the main job at laptop size. make test: ruff and the tests. Both install what they need.
+# make demo: the main job at laptop size, demo-video: the same on real clips; test: ruff and the tests.
+# Each installs what it needs.
 
 PYTHON ?= python3
 BIN = .venv/bin
@@ -6,10 +7,26 @@ DEMO = --model dpc-rnn --dataset gabors --net resnet18 --img_dim 64 --num_seq_in
 	--diff_U_possizes --no_augm --batch_size 8 --lr 3e-4 --train_len 128 --num_epochs 16 --unexp_epoch 11 \
 	--seed 100 --output_dir demo_output --overwrite
 
-.PHONY: demo test benchmark clean
+VIDEO = --d_root demo_video --dataset UCF101
+VIDEO_RUN = --dataset ucf101 --net resnet18 --img_dim 64 --ucf_hmdb_ms_ds 2 --num_seq_in 3 --batch_size 8 \
+	--data_path_dir demo_video/data --output_dir demo_video/runs --seed 100 --overwrite
+VIDEO_NAME = demo_video/runs/ucf101-64_r18
+
+.PHONY: demo demo-video test benchmark clean
 
 demo: .venv/run
 	$(BIN)/python run_model.py $(DEMO)
+
+demo-video: .venv/run
+	$(BIN)/python tests/make_clips.py --d_root demo_video
+	$(BIN)/python process_data/extract_frames.py $(VIDEO)
+	$(BIN)/python process_data/write_csvs.py $(VIDEO) --csv_root demo_video/data
+	$(BIN)/python process_data/verify.py $(VIDEO) --csv_root demo_video/data --num_seq_in 3 --pred_step 1 --ds 2
+	$(BIN)/python run_model.py --model dpc-rnn --pred_step 1 --num_epochs 10 $(VIDEO_RUN)
+	$(BIN)/python run_model.py --model lc-rnn --train_what ft --num_epochs 10 $(VIDEO_RUN) \
+		--pretrained $(VIDEO_NAME)_dpc-rnn_bs8_lr0.001_nseq3_pred1_len5_ds2_train-all_seed100/model/epoch10.pth.tar
+	$(BIN)/python run_model.py --overwrite \
+		--test $(VIDEO_NAME)_lc-rnn_bs8_lr0.001_nseq3_len5_ds2_train-ft_seed100_pt-epoch10/model/epoch10.pth.tar
 
 test: .venv/test
 	$(BIN)/ruff check .
@@ -29,4 +46,4 @@ benchmark: .venv/run
 	touch $@
 
 clean:
-	rm -rf .venv demo_output
+	rm -rf .venv demo_output demo_video

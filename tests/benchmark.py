@@ -9,6 +9,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +20,10 @@ MIB = 1024  # ru_maxrss counts KiB
 LINES = {
     "Gabor clip, 128 px, 8 images": ("clip", {"image_len": 5}),
     "Gabor clip, 128 px, 40 images": ("clip", {"image_len": 1}),
+    "UCF101 clip, 40 frames, dpc-rnn": ("video_clip", {"model": "dpc-rnn"}),
+    "UCF101 clip, 40 frames, lc-rnn training": ("video_clip", {"model": "lc-rnn"}),
+    "UCF101 clip, 40 frames, dpc-rnn, PIL frame by frame": ("video_clip_by_pil", {}),
+    "Kinetics400 split file of 240,000 rows": ("large_split", {}),
     "dpc-rnn step, 64 px, 3+1 blocks, batch 8, static": ("step", {"static": True, "small": True}),
     "dpc-rnn step, 64 px, 3+1 blocks, batch 8": ("step", {"static": False, "small": True}),
     "dpc-rnn step, 128 px, 5+3 blocks, batch 4, static": ("step", {"static": True, "small": False}),
@@ -37,6 +42,97 @@ def clip(image_len: int) -> list[float]:
     config = Config(dataset="Gabors", no_augm=True, gab_img_len=image_len, seed=0, train_len=200)
     dataset = build_dataset(config, "train")
     return [timed(lambda index=index: dataset[0, index]) for index in range(len(dataset))][10:]
+
+
+def write_frames(folder: Path) -> Path:
+    """180 frames of 320×240, moving colour noise that takes about 10 kB each, as UCF101's do."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(rng.standard_normal((300, 600, 3)), (0, 0), 7)
+    fine = cv2.GaussianBlur(rng.standard_normal((300, 600, 3)), (0, 0), 1.2)
+    canvas = np.clip(128 + 1000 * noise + 8 * fine, 0, 255).astype(np.uint8)
+    video = folder / "frames_root/UCF101/frames/Dive/v_Dive_g01_c01"
+    video.mkdir(parents=True)
+    for shift in range(180):
+        image = canvas[20:260, shift : shift + 320]
+        path = video / f"image_{shift + 1:05d}.jpg"
+        cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    splits = folder / "UCF101"
+    splits.mkdir()
+    (splits / "train_split01.csv").write_text(f"{video},180\n")
+    (splits / "classInd.txt").write_text("0 Dive\n")
+    return video
+
+
+def video_clip(model: str) -> list[float]:
+    """Seconds for each clip of 40 frames, 128 px, all augmentation, one thread, files cached."""
+    import torch
+
+    from dataset.build import build_dataset
+    from utils.config import Config
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        write_frames(Path(folder))
+        blocks = 5 if model == "dpc-rnn" else 8
+        config = Config(model=model, data_path_dir=folder, seed=0, num_seq_in=blocks)
+        dataset = build_dataset(config, "train")
+        return [timed(lambda epoch=epoch: dataset[epoch, 0]) for epoch in range(100)][10:]
+
+
+def video_clip_by_pil() -> list[float]:
+    """The same in the usual way: PIL and torchvision, a frame at a time."""
+    import numpy as np
+    import torch
+    from PIL import Image
+    from torchvision import transforms
+
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    jitter = transforms.ColorJitter(0.5, 0.5, 0.5, 0.25)
+    to_tensor = transforms.Compose(
+        [transforms.ToTensor(), transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+    )
+
+    def clip(video: Path) -> torch.Tensor:
+        start, left, top = rng.integers(60), rng.integers(97), rng.integers(17)
+        flip = rng.random() < 0.5
+        frames = []
+        for number in range(start, start + 120, 3):
+            image = Image.open(video / f"image_{number + 1:05d}.jpg").convert("RGB")
+            if flip:
+                image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            image = image.crop((left, top, left + 224, top + 224))
+            image = image.resize((128, 128), Image.Resampling.NEAREST)
+            if rng.random() < 0.5:
+                image = Image.merge("RGB", [image.split()[rng.integers(3)]] * 3)
+            frames.append(to_tensor(jitter(image)))
+        return torch.stack(frames)
+
+    with tempfile.TemporaryDirectory() as folder:
+        video = write_frames(Path(folder))
+        return [timed(lambda: clip(video)) for _ in range(40)][5:]
+
+
+def large_split() -> list[float]:
+    """Seconds until the dataset is ready, on a split file as large as Kinetics400's."""
+    from dataset.build import build_dataset
+    from utils.config import Config
+
+    with tempfile.TemporaryDirectory() as folder:
+        splits = Path(folder) / "Kinetics400"
+        splits.mkdir()
+        names = [f"class_number_{c}" for c in range(400)]
+        rows = [f"frames/{names[v % 400]}/{v:011x}_000010_000020" for v in range(240_000)]
+        (splits / "classInd.txt").write_text("".join(f"{c} {n}\n" for c, n in enumerate(names)))
+        (splits / "train_split.csv").write_text("".join(f"{row},300\n" for row in rows))
+        (splits / "root.txt").write_text(f"{folder}\n")
+        for v in range(100):  # those that are looked for
+            (Path(folder) / rows[v * (len(rows) - 1) // 99]).mkdir(parents=True)
+        config = Config(dataset="Kinetics400", data_path_dir=folder, seed=0)
+        return [timed(lambda: build_dataset(config, "train")) for _ in range(5)]
 
 
 def step(static: bool, small: bool) -> list[float]:
