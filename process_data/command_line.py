@@ -42,12 +42,21 @@ def parser(description: str, csv_root: bool = False) -> argparse.ArgumentParser:
         choices=tuple(DATASETS),
         help="any case",
     )
-    made.add_argument("--num_workers", type=int, default=-1, help="processes; -1: one a core")
+    made.add_argument(
+        "--num_workers", type=number_of_processes, default=-1, help="processes; -1: one a core"
+    )
     if csv_root:
         made.add_argument(
             "--csv_root", type=Path, default=Path("process_data/data"), help="of the split files"
         )
     return made
+
+
+def number_of_processes(typed: str) -> int:
+    number = int(typed)
+    if number < 1 and number != -1:
+        raise argparse.ArgumentTypeError(f"{number} must be at least 1, or -1 for one a core")
+    return number
 
 
 def add_variant_flags(made: argparse.ArgumentParser) -> None:

@@ -22,7 +22,8 @@ LINES = {
     "Gabor clip, 128 px, 40 images": ("clip", {"image_len": 1}),
     "UCF101 clip, 40 frames, dpc-rnn": ("video_clip", {"model": "dpc-rnn"}),
     "UCF101 clip, 40 frames, lc-rnn training": ("video_clip", {"model": "lc-rnn"}),
-    "UCF101 clip, 40 frames, dpc-rnn, PIL frame by frame": ("video_clip_by_pil", {}),
+    "the same with PIL, dpc-rnn": ("video_clip_by_pil", {"model": "dpc-rnn"}),
+    "the same with PIL, lc-rnn training": ("video_clip_by_pil", {"model": "lc-rnn"}),
     "Kinetics400 split file of 240,000 rows": ("large_split", {}),
     "dpc-rnn step, 64 px, 3+1 blocks, batch 8, static": ("step", {"static": True, "small": True}),
     "dpc-rnn step, 64 px, 3+1 blocks, batch 8": ("step", {"static": False, "small": True}),
@@ -82,12 +83,13 @@ def video_clip(model: str) -> list[float]:
         return [timed(lambda epoch=epoch: dataset[epoch, 0]) for epoch in range(100)][10:]
 
 
-def video_clip_by_pil() -> list[float]:
+def video_clip_by_pil(model: str) -> list[float]:
     """The same in the usual way: PIL and torchvision, a frame at a time."""
     import numpy as np
     import torch
     from PIL import Image
     from torchvision import transforms
+    from torchvision.transforms import functional
 
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
@@ -95,25 +97,33 @@ def video_clip_by_pil() -> list[float]:
     to_tensor = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
     )
+    is_dpc = model == "dpc-rnn"
 
     def clip(video: Path) -> torch.Tensor:
         start, left, top = rng.integers(60), rng.integers(97), rng.integers(17)
-        flip = rng.random() < 0.5
+        flip, jittered = rng.random() < 0.5, is_dpc or rng.random() < 0.3
+        box = None
         frames = []
         for number in range(start, start + 120, 3):
             image = Image.open(video / f"image_{number + 1:05d}.jpg").convert("RGB")
+            if is_dpc:
+                image = image.crop((left, top, left + 224, top + 224))
+            else:
+                box = box or transforms.RandomResizedCrop.get_params(
+                    image, (0.5, 1), (3 / 4, 4 / 3)
+                )
+                image = functional.resized_crop(image, *box, [224, 224])
+            image = image.resize((128, 128), Image.Resampling.NEAREST)
             if flip:
                 image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            image = image.crop((left, top, left + 224, top + 224))
-            image = image.resize((128, 128), Image.Resampling.NEAREST)
-            if rng.random() < 0.5:
+            if is_dpc and rng.random() < 0.5:
                 image = Image.merge("RGB", [image.split()[rng.integers(3)]] * 3)
-            frames.append(to_tensor(jitter(image)))
+            frames.append(to_tensor(jitter(image) if jittered else image))
         return torch.stack(frames)
 
     with tempfile.TemporaryDirectory() as folder:
         video = write_frames(Path(folder))
-        return [timed(lambda: clip(video)) for _ in range(40)][5:]
+        return [timed(lambda: clip(video)) for _ in range(60)][5:]
 
 
 def large_split() -> list[float]:

@@ -302,3 +302,8 @@ def test_without_videos_the_message_names_the_script_that_gets_them(tmp_path, co
 def test_a_size_below_one_is_refused(tmp_path):
     with pytest.raises(UsageError, match="--short_side 0: must be at least 1"):
         extract(dataset(tmp_path), "--short_side", 0)
+
+
+def test_a_number_of_processes_that_can_not_be_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--num_workers: 0 must be at least 1, or -1"):
+        extract(dataset(tmp_path), "--num_workers", 0)

@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import re
 import shlex
+import string
 import subprocess
 import sys
 from dataclasses import replace
@@ -242,6 +244,16 @@ def test_weights_of_another_net_are_refused(pretrained_run, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_of_a_deeper_net_are_refused(tmp_path, capsys):
+    from model.dpc import DPC_RNN
+
+    torch.save({"state_dict": DPC_RNN("resnet34", 32, 2, 5, 1).state_dict()}, tmp_path / "w")
+    assert run(*TINY, "--pretrained", tmp_path / "w", "--output_dir", tmp_path / "out") == 2
+    assert "name the --net that it is of" in capsys.readouterr().err.splitlines()[-1]
+    assert run(*TINY, "--net", "resnet50", "--pretrained", tmp_path / "w") == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_weights_that_cover_too_little_of_the_backbone_are_refused(tmp_path, capsys):
     torch.save(
         {"state_dict": {"backbone.conv1.weight": torch.zeros(8, 3, 1, 7, 7)}}, tmp_path / "w"
@@ -278,9 +290,15 @@ def test_a_resumed_run_keeps_what_it_is(flag, pretrained_run, capsys):
 
 
 def readme_commands() -> list[str]:
+    """Arguments of the README's commands, with the variables that it sets."""
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    variables = dict(re.findall(r'^([A-Z]+)="?([^"\n]*)"?$', text, re.M)) | {"SEED": "1"}
     lines = [line.strip() for line in text.splitlines()]
-    return [line.split("run_model.py ", 1)[1] for line in lines if line.startswith("python run_")]
+    return [
+        string.Template(line.split("run_model.py ", 1)[1]).safe_substitute(variables)
+        for line in lines
+        if line.startswith("python run_")
+    ]
 
 
 @pytest.mark.parametrize("line", readme_commands())

@@ -286,9 +286,9 @@ def draw_bars(axes: Axes, names: list[str], values: list, colours: list, form: s
     axes.bar(range(len(names)), values, color=colours, width=0.65)
     for x, value in enumerate(values):
         axes.annotate(
-            form.format(value), (x, value), (0, 2), textcoords="offset points",
+            form.format(value), (x, value), (0, 3), textcoords="offset points",
             ha="center", fontsize=7, color=figures.TEXT_GRAY, zorder=4,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
         )  # fmt: skip
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_xticks(range(len(names)), names)

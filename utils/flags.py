@@ -7,9 +7,11 @@ from utils.config import FIELDS, Config, normalised_names
 from utils.errors import UsageError
 
 EPILOG = """examples:
-  run_model.py --model dpc-rnn --dataset gabors --img_dim 64 --num_seq_in 3 --pred_step 1
-  --batch_size 8 run_model.py --resume RUN_FOLDER --num_epochs 20 run_model.py --model lc-rnn
-  --dataset gabors --train_what ft --pretrained CHECKPOINT run_model.py --test CHECKPOINT
+  run_model.py --dataset gabors --img_dim 64 --num_seq_in 3 --pred_step 1 --batch_size 8
+  run_model.py --dataset k400 --img_dim 128 --num_epochs 100
+  run_model.py --resume RUN_FOLDER --num_epochs 20
+  run_model.py --model lc-rnn --dataset ucf101 --train_what ft --pretrained CHECKPOINT
+  run_model.py --test CHECKPOINT
 """
 
 

@@ -12,6 +12,7 @@ from utils.errors import UsageError
 from utils.logs import log
 
 MIN_BACKBONE_SHARE = 0.9  # of the backbone's tensors that pretrained weights must cover
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm
 DUPLICATE_CELL = re.compile(r"^agg\.ConvGRUCell_(\d\d)\.")
 
 
@@ -69,6 +70,16 @@ def load_pretrained(model: nn.Module, weights: dict[str, Tensor], path: str) -> 
         raise UsageError(
             f"--pretrained {path}: {body[0]} has another shape; name the --net that it is of"
         )
+    deeper = [
+        key
+        for key in report.unexpected
+        if key.startswith("backbone.") and not key.endswith(STATISTICS)
+    ]
+    if deeper:
+        raise UsageError(
+            f"--pretrained {path}: {deeper[0]} is no part of this backbone; "
+            "name the --net that it is of"
+        )
     parameters = {
         canonical(key) for key, _ in model.named_parameters() if key.startswith("backbone.")
     }
@@ -89,9 +100,8 @@ def load_pretrained(model: nn.Module, weights: dict[str, Tensor], path: str) -> 
 
 def summary(keys: list[str]) -> str:
     """Counts by part of the model, such as `backbone 60, agg 6`."""
-    statistics = ("running_mean", "running_var", "num_batches_tracked")
     parts = Counter(
-        key.split(".")[0] + (" statistics" if key.endswith(statistics) else "") for key in keys
+        key.split(".")[0] + (" statistics" if key.endswith(STATISTICS) else "") for key in keys
     )
     return ", ".join(f"{part} {count}" for part, count in parts.items()) or "none"
 
