@@ -21,6 +21,8 @@ from utils.records import (
     append_rows,
 )
 
+ALL = "all classes"
+
 
 def record(
     folder: Path, dataset: Dataset, epoch: int, mode: str, lr: float, result: Result
@@ -97,9 +99,6 @@ def record_accuracies(folder: Path, dataset: Dataset, result: Result) -> list[Ac
         rows = accuracy_rows("clip", classes, totals, videos_or_clips(result))
     append_rows(folder, ACCURACIES, rows)
     return [row for row in rows if row.name == ALL]
-
-
-ALL = "all classes"
 
 
 def accuracy_rows(
