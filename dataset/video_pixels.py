@@ -150,13 +150,11 @@ def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
     """By a part of the colour circle, as PIL does it: hue and saturation are cut off to
     whole 255ths, and hues wrap around at 256 of them."""
     hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_BGR2HSV)  # 0..360, 0..1, 0..255
-    hue, saturation, value = cv2.split(hsv)
-    hue = cv2.convertScaleAbs(hue, alpha=255 / 360, beta=-CUT)
-    saturation = cv2.convertScaleAbs(saturation, alpha=255, beta=-CUT)
+    hue = cv2.convertScaleAbs(cv2.extractChannel(hsv, 0), alpha=255 / 360, beta=-CUT)
+    saturation = cv2.convertScaleAbs(cv2.extractChannel(hsv, 1), alpha=255, beta=-CUT)
     turned = (LEVELS + int(turn * 255)) % 256
-    hue = cv2.LUT(hue, (turned * (360 / 255)).astype(np.float32))
-    saturation = cv2.LUT(saturation, (LEVELS / 255).astype(np.float32))
-    hsv = cv2.merge([hue, saturation, value])
+    cv2.insertChannel(cv2.LUT(hue, (turned * (360 / 255)).astype(np.float32)), hsv, 0)
+    cv2.insertChannel(cv2.LUT(saturation, (LEVELS / 255).astype(np.float32)), hsv, 1)
     return cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR))
 
 
