@@ -128,13 +128,14 @@ def read_videos(path: Path, classes: tuple[str, ...], locate: Locator) -> VideoL
             raise UsageError(
                 f"{path}, line {row + 1}: is not 'path to the frames,number of frames': {line!r}"
             )
-        if class_folder(parts[-2]) not in label:
+        folder = class_folder(parts[-2])
+        if folder not in label:
             raise UsageError(
                 f"{path}, line {row + 1}: class {parts[-2]} is not in {CLASSES_FILE}; "
                 "make both anew with process_data/write_csvs.py"
             )
         frames[row] = int(count)
-        labels[row] = label[class_folder(parts[-2])]
+        labels[row] = label[folder]
         names.append("/".join(parts).encode())
     ends = np.cumsum([0, *map(len, names)])
     return VideoList(b"".join(names), ends, frames, labels, locate)

@@ -31,7 +31,7 @@ LEVELS = np.arange(256)
 def augment_clip(frames: Iterable[np.ndarray], preset: Preset, draw: Draw, N: int) -> torch.Tensor:
     """Frames of equal size, in order, as a clip `[N, C, L, H, W]`, red green blue."""
     geometry = None
-    planes = []
+    images = []
     for m, frame in enumerate(frames):
         if geometry is None:
             geometry = Geometry(preset, draw, *frame.shape[:2])
@@ -41,8 +41,8 @@ def augment_clip(frames: Iterable[np.ndarray], preset: Preset, draw: Draw, N: in
         if draw.factors is not None:
             k = m if len(draw.factors) > 1 else 0
             image = jitter(image, draw.factors[k], draw.order[k])
-        planes.append(image)
-    return stacked(planes, N)
+        images.append(image)
+    return stacked(images, N)
 
 
 def stacked(images: list[np.ndarray], N: int) -> torch.Tensor:

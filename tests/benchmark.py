@@ -129,18 +129,11 @@ def video_clip_by_pil(model: str) -> list[float]:
 def large_split() -> list[float]:
     """Seconds until the dataset is ready, on a split file as large as Kinetics400's."""
     from dataset.build import build_dataset
+    from tests.video_data import prepare_large
     from utils.config import Config
 
     with tempfile.TemporaryDirectory() as folder:
-        splits = Path(folder) / "Kinetics400"
-        splits.mkdir()
-        names = [f"class_number_{c}" for c in range(400)]
-        rows = [f"frames/{names[v % 400]}/{v:011x}_000010_000020" for v in range(240_000)]
-        (splits / "classInd.txt").write_text("".join(f"{c} {n}\n" for c, n in enumerate(names)))
-        (splits / "train_split.csv").write_text("".join(f"{row},300\n" for row in rows))
-        (splits / "root.txt").write_text(f"{folder}\n")
-        for v in range(100):  # those that are looked for
-            (Path(folder) / rows[v * (len(rows) - 1) // 99]).mkdir(parents=True)
+        prepare_large(Path(folder))
         config = Config(dataset="Kinetics400", data_path_dir=folder, seed=0)
         return [timed(lambda: build_dataset(config, "train")) for _ in range(5)]
 

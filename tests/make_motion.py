@@ -21,13 +21,12 @@ Flips turn classes into each other (right into left): train the classifier with 
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from make_clips import Parser, UsageError, Video, make_tree
+from make_clips import UsageError, Video, make_parser, make_tree
 
 CANVAS = 256  # pixels, the texture's period
 WAVELENGTHS = (14.0, 28.0)  # pixels
@@ -135,13 +134,8 @@ def check(typed: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = Parser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
-    add("--d_root", type=Path, required=True, help="where the folder UCF101 is made")
     add("--train", type=int, default=48, help="training videos in a class (48)")
     add("--test", type=int, default=16, help="test videos in a class (16)")
     add("--frames", type=int, default=60, help="in a video (60)")

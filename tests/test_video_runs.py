@@ -20,7 +20,7 @@ from test_run import records
 from utils.checkpoints import read_checkpoint
 from utils.config import Config, from_stored
 from utils.weights import load_exactly, weights_of
-from video_data import CLASSES, Prepared, pack, prepare
+from video_data import CLASSES, Prepared, pack, prepare, prepare_large
 
 narrow = pytest.mark.usefixtures("narrow_backbone")
 PARITY = Path(__file__).parent / "data" / "parity"
@@ -229,15 +229,7 @@ def private_mib() -> float:
 
 
 def test_a_split_file_as_large_as_kinetics400s_takes_little_memory(tmp_path):
-    splits = tmp_path / "Kinetics400"
-    splits.mkdir()
-    names = [f"class_number_{c}" for c in range(400)]
-    rows = [f"frames/{names[v % 400]}/{v:011x}_000010_000020" for v in range(240_000)]
-    (splits / "classInd.txt").write_text("".join(f"{c} {n}\n" for c, n in enumerate(names)))
-    (splits / "train_split.csv").write_text("".join(f"{row},{300}\n" for row in rows))
-    (splits / "root.txt").write_text(f"{tmp_path}\n")
-    for v in np.linspace(0, len(rows) - 1, 100).astype(int):  # those that are looked for
-        (tmp_path / rows[v]).mkdir(parents=True)
+    prepare_large(tmp_path)
     config = Config(dataset="Kinetics400", data_path_dir=str(tmp_path), seed=0)
     build_dataset(config, "train")  # what is imported first does not count
     before = private_mib()

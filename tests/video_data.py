@@ -113,3 +113,17 @@ def pack(root: Path, *flags: str) -> None:
 
     arguments = ["--d_root", str(root.parent), "--dataset", root.name, "--num_workers", "1", *flags]
     assert pack_frames.main(arguments) == 0
+
+
+def prepare_large(tmp: Path) -> None:
+    """A split file as large as Kinetics400's, for --data_path_dir `tmp`, with no more frames than
+    are looked for at the start."""
+    splits = tmp / "Kinetics400"
+    splits.mkdir()
+    names = [f"class_number_{c}" for c in range(400)]
+    rows = [f"frames/{names[v % 400]}/{v:011x}_000010_000020" for v in range(240_000)]
+    (splits / "classInd.txt").write_text("".join(f"{c} {n}\n" for c, n in enumerate(names)))
+    (splits / "train_split.csv").write_text("".join(f"{row},300\n" for row in rows))
+    (splits / "root.txt").write_text(f"{tmp}\n")
+    for v in np.linspace(0, len(rows) - 1, 100).astype(int):
+        (tmp / rows[v]).mkdir(parents=True)
