@@ -2,11 +2,13 @@
 
     run_model.py [flags]                pretrain dpc-rnn, or train lc-rnn with --model lc-rnn
     run_model.py --resume RUN_FOLDER    go on with a run
+    run_model.py [flags] --resume auto  go on with the run of these flags, or start it
     run_model.py --test CHECKPOINT      test a trained lc-rnn
 
 A run reads: flags → configuration → datasets and loaders → model and weights → run folder → epochs.
 What can be wrong is found before the folder is made. Whatever needs torch is imported after the
-flags are parsed, so that a wrong one is told at once.
+flags are parsed, so that a wrong one is told at once. Started by torchrun or srun, this is one of
+several processes that run together, one per device; `--gpu 0,1` starts them itself.
 """
 
 import dataclasses
@@ -17,17 +19,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from utils import flags
 from utils.catalogue import CATALOGUE
-from utils.config import LARGEST_SEED, Config, check
+from utils.checks import check
+from utils.config import LARGEST_SEED, Config
 from utils.errors import RunError, Stopped, UsageError
-from utils.logs import log, log_to_folder, start_logging
-from utils.run_folder import checkpoint_stem, make_folder, run_folder_of, run_name, write_config
+from utils.logs import log, start_logging
+from utils.processes import Processes, found
+from utils.run_folder import run_folder_of
 
 if TYPE_CHECKING:
-    import torch
     from torch.utils.data import DataLoader
 
-    from model.optim import Group
-    from model.training import State
+    from model.engine import Learner
+    from model.passes import Position
+    from model.saving import State
+    from utils.batch import ClassInfo
+    from utils.session import Session
 
 LARGE_IMAGE = 224  # pixels, from which on lc-rnn's rate drops later
 
@@ -35,27 +41,39 @@ LARGE_IMAGE = 224  # pixels, from which on lc-rnn's rate drops later
 class Parts(NamedTuple):
     """What a configuration is built into; `loaders` by mode."""
 
-    device: "torch.device"
     environment: dict[str, Any]
     loaders: dict[str, "DataLoader"]
-    task: "torch.nn.Module"
-    groups: list["Group"]
-    optimizer: "torch.optim.Optimizer"
+    learner: "Learner"
+
+    @property
+    def classes(self) -> tuple["ClassInfo", ...]:
+        return next(iter(self.loaders.values())).dataset.classes
 
 
 def main(arguments: list[str]) -> int:
-    """→ the exit status: 0, 1 for a run that failed, 2 for wrong input, 130 after Ctrl-C."""
+    """→ the exit status: 0, 1 for a run that failed, 2 for wrong input, 130 after Ctrl-C, 75 after
+    SIGTERM or SIGUSR1, when the same run can be resumed."""
+    processes = found()
+    speaks = processes.leads  # until they may have different things to say
     try:
         typed = flags.parse(arguments)
-        start_logging(typed.get("log_level", Config.log_level))
-        if typed.get("resume"):
-            resume(typed)
-        elif typed.get("test"):
-            test(typed)
-        else:
-            start(typed)
+        start_logging(typed.get("log_level", Config.log_level) if speaks else "error")
+        check_typed(typed)
+        if processes.count == 1 and "," in typed.get("gpu", ""):
+            from utils.launch import launch, processes_to_launch
+
+            count = processes_to_launch(typed["gpu"], typed.get("cpu_only", False))
+            if count > 1:
+                return launch(Path(__file__), arguments, count)
+        speaks = True
+        from utils.session import Session
+
+        with Session(processes) as session:
+            run(typed, session)
     except (UsageError, RunError, Stopped) as error:
-        print(f"run_model.py: {error}", file=sys.stderr)
+        if speaks:
+            who = "run_model.py" if processes.count == 1 else f"run_model.py, rank {processes.rank}"
+            print(f"{who}: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("run_model.py: stopped by Ctrl-C", file=sys.stderr)
@@ -63,55 +81,121 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def start(typed: dict[str, Any]) -> None:
-    """A new run, from random or pretrained weights."""
-    config = checked_and_seeded(dataclasses.replace(Config(), **typed))
+def run(typed: dict[str, Any], session: "Session") -> None:
+    from dataset.loading import end_workers
+    from utils.faults import told_of_workers
 
-    from model.training import State
+    try:
+        with told_of_workers():
+            if typed.get("resume") == flags.AUTO:
+                resume_or_start(typed, session)
+            elif typed.get("resume"):
+                resume(typed, Path(typed["resume"]), session)
+            elif typed.get("test"):
+                test(typed, session)
+            else:
+                start(typed, session)
+    except (RunError, Stopped):
+        end_workers()
+        raise
+
+
+def start(typed: dict[str, Any], session: "Session") -> None:
+    """A new run, from random or pretrained weights."""
+    begin(checked_and_seeded(dataclasses.replace(Config(), **typed), session), typed, session)
+
+
+def begin(
+    config: Config, typed: dict[str, Any], session: "Session", folder: Path | None = None
+) -> None:
+    """A run's beginning, in a new folder or in the one given, whose run had got nowhere."""
+    from model.saving import State
+    from utils import records
     from utils.checkpoints import read_checkpoint
     from utils.weights import load_pretrained, weights_of
 
-    parts = build(config, training_modes(config))
+    parts = build(config, training_modes(config), session.processes)
     if config.pretrained:
         content = read_checkpoint(config.pretrained, "pretrained")
         weights = weights_of(content, "pretrained", config.pretrained)
-        load_pretrained(parts.task.model, weights, config.pretrained)
-    folder = new_folder(Path(config.output_dir), config, typed, parts)
-    fill_statistics(parts)
-    train(config, parts, folder, State())
+        load_pretrained(parts.learner.model, weights, config.pretrained)
+    if folder is None:
+        folder = session.new_folder(
+            Path(config.output_dir), config, typed, parts.environment, parts.classes
+        )
+    else:
+        session.take_up(folder, config, typed, parts.environment)
+        if session.processes.leads:
+            records.drop_rows_after(folder, -1)
+        log.info("%s had got nowhere: starting it again", folder)
+    train(config, parts, folder, State(), None, session)
 
 
-def resume(typed: dict[str, Any]) -> None:
-    """Goes on after the last complete epoch of a run."""
-    from model.training import restore
+def resume_or_start(typed: dict[str, Any], session: "Session") -> None:
+    """--resume auto: the newest run with these flags that no one else has in hand, or a new one."""
+    from utils.resume import matching_runs, technical_flags
+
+    parent = Path(typed.get("output_dir", Config.output_dir))
+    folder = session.hold_first_free(lambda: matching_runs(parent, typed))
+    if folder is None:
+        log.info("--resume auto: no run of this configuration to go on with; starting it")
+        start({name: value for name, value in typed.items() if name != "resume"}, session)
+    else:
+        resume(technical_flags(typed), folder, session, in_hand=True)
+
+
+def resume(typed: dict[str, Any], path: Path, session: "Session", in_hand: bool = False) -> None:
+    """Goes on where a run was stopped, or after its last complete epoch. `in_hand`: its folder is
+    held already."""
+    from model.saving import restore, restored_position
     from utils import checkpoints, records
-    from utils.resume import find, resumed_config, stored_config
+    from utils.resume import find, from_stored, kept_config, resumed_config, stored_config
+    from utils.run_folder import read_config
     from utils.weights import load_exactly, weights_of
 
-    checkpoint, content, folder = find(Path(typed["resume"]))
-    config = resumed_config(stored_config(content, checkpoint), typed)
+    processes = session.processes
+    if not in_hand:
+        session.hold(path if path.is_dir() else run_folder_of(path))
+    located = find(path, processes.count)
+    if located is None:
+        config = resumed_config(from_stored(read_config(path)["resolved"]), typed)
+        check(config)
+        begin(config, typed, session, folder=path)
+        return
+    checkpoint, content, folder = located
+    stored = stored_config(content, checkpoint)
+    if folder is not None:
+        stored = kept_config(folder, stored, typed.get("reset_lr", False))
+    config = resumed_config(stored, typed)
     check(config)
-    parts = build(config, training_modes(config))
+    parts = build(config, training_modes(config), processes)
     weights = weights_of(content, "resume", checkpoint)
-    load_exactly(parts.task.model, weights, "resume", checkpoint)
-    optimizer = None if config.reset_lr else parts.optimizer
-    state = restore(content, optimizer, config.weight_decay)
+    load_exactly(parts.learner.model, weights, "resume", checkpoint)
+    state = restore(content, parts.learner, config.reset_lr, config.weight_decay)
+    position = restored_position(content, processes.rank)
+    processes.barrier()  # all have read what the first one may change now
     if folder is None:
-        folder = new_folder(Path(config.output_dir), config, typed, parts)
+        folder = session.new_folder(
+            Path(config.output_dir), config, typed, parts.environment, parts.classes
+        )
     else:
-        log_to_folder(folder)
-        removed = checkpoints.drop_later(folder / "model", state.epoch)
-        if removed:
-            log.warning("removed, being past epoch %d: %s", state.epoch, ", ".join(removed))
-        records.drop_rows_after(folder, state.epoch)
-        write_config(folder, config, typed, parts.environment)
-    log.info("resuming %s after epoch %d of %d", folder, state.epoch, config.num_epochs)
+        session.take_up(folder, config, typed, parts.environment)
+        if processes.leads and checkpoint.name != checkpoints.LAST:
+            removed = checkpoints.drop_later(folder / "model", state.epoch)
+            if removed:
+                log.warning("removed, being past epoch %d: %s", state.epoch, ", ".join(removed))
+        if processes.leads:
+            records.drop_rows_after(folder, state.epoch)
+    where = f"after epoch {state.epoch} of {config.num_epochs}"
+    if position is not None:
+        where += f" and {position.done} of {len(parts.loaders['train'])} batches"
+    log.info("resuming %s %s", folder, where)
     if state.epoch >= config.num_epochs:
         log.info("the run has reached its epochs already; a larger --num_epochs trains on")
-    train(config, parts, folder, state)
+    train(config, parts, folder, state, position, session)
 
 
-def test(typed: dict[str, Any]) -> None:
+def test(typed: dict[str, Any], session: "Session") -> None:
     """One pass of a trained lc-rnn over its test set."""
     from model.recording import accuracy_text
     from model.training import test_pass
@@ -121,22 +205,30 @@ def test(typed: dict[str, Any]) -> None:
 
     path = typed["test"]
     content = None if path == "random" else read_checkpoint(path, "test")
-    config = checked_and_seeded(tested_config(content, typed))
-    parts = build(config, ("test",))
+    config = checked_and_seeded(tested_config(content, typed), session)
+    parts = build(config, ("test",), session.processes)
     loader = parts.loaders["test"]
     if content is not None:
-        load_classifier(parts.task.model, content, loader.dataset.classes, path)
-    folder = new_folder(run_folder_of(Path(path)) or Path(config.output_dir), config, typed, parts)
-    accuracies = test_pass(parts.task, loader, parts.device, folder, config)
-    chance = 1 / len(loader.dataset.classes)
-    report(folder, "; ".join(map(accuracy_text, accuracies)) + f"; chance {chance:.1%}")
+        load_classifier(parts.learner.model, content, loader.dataset.classes, path)
+    parent = run_folder_of(Path(path)) or Path(config.output_dir)
+    folder = session.new_folder(parent, config, typed, parts.environment, parts.classes)
+    accuracies = test_pass(parts.learner, loader, folder, config, session.interrupts)
+    if session.processes.leads:
+        chance = 1 / len(loader.dataset.classes)
+        report(folder, "; ".join(map(accuracy_text, accuracies)) + f"; chance {chance:.1%}")
 
 
-def checked_and_seeded(config: Config) -> Config:
+def check_typed(typed: dict[str, Any]) -> None:
+    """What the flags alone tell to be wrong, where they are all there is."""
+    if not typed.get("test") and typed.get("resume", flags.AUTO) == flags.AUTO:
+        check(dataclasses.replace(Config(), **typed))
+
+
+def checked_and_seeded(config: Config, session: "Session") -> Config:
     check(config)
     if config.seed >= 0:
         return config
-    seed = secrets.randbelow(LARGEST_SEED + 1)
+    seed = session.processes.from_first(lambda: secrets.randbelow(LARGEST_SEED + 1))
     log.info("drew --seed %d", seed)
     return dataclasses.replace(config, seed=seed)
 
@@ -145,90 +237,54 @@ def training_modes(config: Config) -> tuple[str, ...]:
     return ("train",) if config.not_save_best else ("train", "val")
 
 
-def build(config: Config, modes: tuple[str, ...]) -> Parts:
+def build(config: Config, modes: tuple[str, ...], processes: Processes) -> Parts:
     """Loaders and a model with weights drawn from the seed; raises UsageError."""
-    import torch
-
     from dataset.build import build_loader
-    from model.build import build_task
-    from model.optim import freeze_all_but, make_optimizer, parameter_groups
-    from utils.device import environment, pick_device
+    from model.build import build_learner
+    from utils.device import environment, start_runtime
 
-    device = pick_device(config.gpu, config.cpu_only)
-    on_gpu = device.type == "cuda"
-    loaders = {mode: build_loader(config, mode, pin_memory=on_gpu) for mode in modes}
+    runtime = start_runtime(config, processes)
+    loaders = {mode: build_loader(config, mode, runtime) for mode in modes}
     for mode, loader in loaders.items():
         unit = "videos" if loader.dataset.whole_videos else "clips"
         log.info("%s: %d %s in %d batches", mode, len(loader.dataset), unit, len(loader))
-    torch.manual_seed(config.seed)
     dataset = loaders[modes[0]].dataset
-    task = build_task(config, len(dataset.classes), dataset.whole_videos).to(device)
-    groups = parameter_groups(task.model, config.train_what)
-    freeze_all_but(task.model, groups)
-    optimizer = make_optimizer(groups, config.lr, config.weight_decay)
-    parts = Parts(device, environment(device), loaders, task, groups, optimizer)
+    learner = build_learner(config, len(dataset.classes), dataset.whole_videos, runtime)
+    parts = Parts(environment(runtime), loaders, learner)
     log.info("%s with %s on %s", config.model, config.net, parts.environment["device"])
     return parts
 
 
-def new_folder(parent: Path, config: Config, typed: dict[str, Any], parts: Parts) -> Path:
-    """A folder with the run's configuration, empty records and a log."""
-    from utils.records import start_records
-
-    if config.test:
-        name = f"test_{checkpoint_stem(config.test)}"
-    else:
-        name = run_name(config, seed_typed=typed.get("seed", -1) >= 0)
-    folder = make_folder(parent, name, config.overwrite)
-    log_to_folder(folder)
-    write_config(folder, config, typed, parts.environment)
-    dataset = next(iter(parts.loaders.values())).dataset
-    start_records(folder, dataset.classes)
-    log.info("run folder: %s", folder)
-    return folder
-
-
-def fill_statistics(parts: Parts) -> None:
-    """Batch norm that evaluates with running statistics, and has none yet, gets them first."""
-    from model.engine import estimate_statistics, norms_without_statistics
-
-    if norms_without_statistics(parts.task):
-        count = estimate_statistics(parts.task, parts.loaders["train"], parts.device)
-        log.info("estimated the batch norm's statistics over %d training batches", count)
-
-
-def train(config: Config, parts: Parts, folder: Path, state: "State") -> None:
+def train(
+    config: Config,
+    parts: Parts,
+    folder: Path,
+    state: "State",
+    position: "Position | None",
+    session: "Session",
+) -> None:
     """Trains from the state to the last epoch, and says what came of it."""
     from model.training import Training
 
-    for group in parts.groups:
-        rate = config.lr * group.factor
-        log.info("training %s: %d parameters at rate %g", group.name, group.size, rate)
-    (folder / "model").mkdir(exist_ok=True)
     steps = None
     if not config.is_dpc:
         steps = CATALOGUE[config.dataset].lr_steps[config.img_dim >= LARGE_IMAGE]
     training = Training(
         config,
-        task=parts.task,
-        groups=parts.groups,
-        optimizer=parts.optimizer,
+        learner=parts.learner,
         loaders=parts.loaders,
         lr_steps=steps,
-        device=parts.device,
         folder=folder,
         state=state,
+        position=position,
+        interrupts=session.interrupts,
     )
-    try:
-        with training.interrupts:
-            training.run()
-    except KeyboardInterrupt:
-        remedy = "it had no complete epoch yet"
-        if any((folder / "model").glob("epoch*")):
-            remedy = f"to go on: run_model.py --resume {folder}"
-        raise Stopped(f"stopped by Ctrl-C; {remedy}") from None
+    training.run()
+    if not session.processes.leads:
+        return
     report(folder, training.result_text())
-    best = training.best_checkpoint(training.dataset.phase(training.state.epoch))
+    phase = training.dataset.phase(training.state.epoch)
+    best = training.saver.best_path(training.state, phase)
     if config.log_test_cmd and best and not config.is_dpc:
         log.info("to test it: python run_model.py --test %s", best)
 

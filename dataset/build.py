@@ -11,6 +11,7 @@ from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
 from dataset.loading import EpochBatches, make_loader
 from utils.config import Config
+from utils.device import Runtime
 from utils.errors import UsageError
 
 
@@ -71,20 +72,23 @@ def build_dataset(config: Config, mode: str) -> Dataset:
     return BUILDERS[config.dataset].make(config, mode)
 
 
-def build_loader(config: Config, mode: str, pin_memory: bool) -> DataLoader:
+def build_loader(config: Config, mode: str, runtime: Runtime) -> DataLoader:
     """The batches of a mode; raises UsageError where the set has too few clips for one.
 
     dpc-rnn takes whole batches only, since their size is part of its task, but for datasets that
     keep a smaller last one. lc-rnn trains on whole ones, and counts every item once in validation
-    and test; whole videos come one by one.
+    and test; whole videos come one by one. Several processes share each batch.
     """
     dataset = build_dataset(config, mode)
     builder = BUILDERS[config.dataset]
+    processes = runtime.processes
+    batch_size = processes.round_up(config.batch_size)
     fewest = 1
-    if config.is_dpc:
-        fewest = builder.fewest or config.batch_size
-    elif mode == "train":
-        fewest = config.batch_size
+    even = config.is_dpc or mode == "train"
+    if even:
+        fewest = batch_size
+        if config.is_dpc and builder.fewest:
+            fewest = builder.fewest * processes.count
     if len(dataset) < fewest:
         raise UsageError(
             f"--batch_size {config.batch_size}: the {mode} set has {len(dataset)} clips, "
@@ -92,10 +96,18 @@ def build_loader(config: Config, mode: str, pin_memory: bool) -> DataLoader:
         )
     batches = EpochBatches(
         len(dataset),
-        1 if dataset.whole_videos else config.batch_size,
+        1 if dataset.whole_videos else batch_size,
         seed=config.seed,
         mode=mode,
         shuffle=mode == "train" or (mode == "val" and config.is_dpc),
         fewest=fewest,
+        even=even,
+        processes=processes,
     )
-    return make_loader(dataset, batches, num_workers=config.num_workers, pin_memory=pin_memory)
+    return make_loader(
+        dataset,
+        batches,
+        num_workers=config.num_workers,
+        pin_memory=runtime.device.type == "cuda",
+        timeout=config.worker_timeout,
+    )

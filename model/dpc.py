@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from model.convrnn import ConvGRU
 from model.resnet_2d3d import ResNet2d3d
+from utils.device import full_precision
 
 
 class DPC_RNN(nn.Module):  # noqa: N801  (the published name)
@@ -42,6 +43,10 @@ class DPC_RNN(nn.Module):  # noqa: N801  (the published name)
             nn.init.zeros_(layer.bias)
 
     def forward(self, clips: Tensor) -> Tensor:
+        return score(*self.predict(clips))
+
+    def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """→ (predicted, true) feature vectors, each `[B, P, F, S]`."""
         B, N, P = clips.shape[0], clips.shape[1], self.pred_step
         repeats = frame_repeats(clips, self.block_shape)
         features = self.backbone(clips.flatten(0, 1), repeats)  # [B*N, F, L_out, D, D]
@@ -53,8 +58,14 @@ class DPC_RNN(nn.Module):  # noqa: N801  (the published name)
         for _ in range(P):
             predictions.append(self.network_pred(hidden[-1]))  # [B, F, D, D]
             _, hidden = self.agg(functional.relu(predictions[-1]).unsqueeze(1), hidden)
-        predicted = torch.stack(predictions, dim=1).flatten(3)  # [B, P, F, S]
-        return torch.einsum("bpfs,cqfr->bpscqr", predicted, targets.flatten(3))
+        return torch.stack(predictions, dim=1).flatten(3), targets.flatten(3)
+
+
+def score(predicted: Tensor, targets: Tensor) -> Tensor:
+    """Dot products of vectors `[B, P, F, S]` and `[B', P, F, S]` along F, `[B, P, S, B', P, S]`, in
+    float32."""
+    with full_precision(predicted, targets) as (predicted, targets):
+        return torch.einsum("bpfs,cqfr->bpscqr", predicted, targets)
 
 
 def frame_repeats(clips: Tensor, block_shape: tuple[int, int, int, int, int]) -> int:

@@ -1,153 +1,91 @@
 """The training and the evaluation loop, for every model and dataset."""
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 
-from model.tasks import Output, Predictions
+from model.optim import Group
+from model.passes import Pass, Result, on_device
+from model.tasks import Output
 from utils.batch import Batch
-from utils.errors import RunError
-from utils.faults import Faults
-from utils.logs import Progress
-from utils.metrics import Means, Tally
+from utils.device import Runtime
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, R G B
 BATCHES_FOR_BATCH_NORM = 200
 
 
-class BatchPredictions(NamedTuple):
-    """The predictions of one batch, and the index `[B]` of each clip in the dataset. `windows`: see
-    Output."""
-
-    item: Tensor
-    predictions: Predictions
-    windows: Predictions | None
-
-    def cpu(self) -> "BatchPredictions":
-        windows = None if self.windows is None else self.windows.cpu()
-        return BatchPredictions(self.item.cpu(), self.predictions.cpu(), windows)
-
-
-class Result(NamedTuple):
-    """Of `evaluated` clips or videos. `data_seconds` of `seconds` went by waiting for data;
-    `predictions` has one entry a batch, on the CPU."""
-
-    means: Means
-    evaluated: int
-    seconds: float
-    data_seconds: float
-    predictions: list[BatchPredictions]
-
-
-def normalise(clip: Tensor) -> Tensor:
-    """uint8 `[B, N, C, L, H, W]` → float32, each channel with ImageNet's mean and spread."""
-    shape = (1, 1, len(MEAN), 1, 1, 1)
-    mean = torch.tensor(MEAN, device=clip.device).view(shape) * 255
-    std = torch.tensor(STD, device=clip.device).view(shape) * 255
-    return (clip.float() - mean) / std
-
-
-def on_device(batch: Batch, device: torch.device) -> tuple[Tensor, Batch]:
-    """→ (normalised clips, the batch that they are of)."""
-    batch = batch.to(device)
-    return normalise(batch.clip), batch
-
-
-class Pass:
-    """One pass over batches: hands out batches on the device, and sums up what came of them.
-
-    Batches of which no clip could be read are left out.
-    """
+class Learner:
+    """A task and what makes it learn: forward, backward, and an update after every `accumulate`
+    batches, by the mean of their gradients. With several processes gradients are averaged over
+    them."""
 
     def __init__(
         self,
-        batches: Iterable[Batch],
-        device: torch.device,
-        progress: Progress,
-        faults: Faults,
+        task: nn.Module,
+        groups: list[Group],
+        optimizer: torch.optim.Optimizer,
+        runtime: Runtime,
+        accumulate: int = 1,
     ):
-        self.batches = batches
-        self.device = device
-        self.progress = progress
-        self.faults = faults
-        self.tally = Tally(device)
-        self.predictions: list[BatchPredictions] = []
-        self.data_seconds = 0.0
-        self.start = time.perf_counter()
+        self.task = task
+        self.model = task.model
+        self.groups = groups
+        self.optimizer = optimizer
+        self.runtime = runtime
+        self.accumulate = accumulate
+        self.pending = 0  # batches since the last update
+        self.scaler = torch.amp.GradScaler(runtime.device.type, enabled=runtime.amp == "fp16")
+        self.forward = task
+        if runtime.processes.count > 1:
+            self.forward = DistributedDataParallel(task)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Batch]]:
-        batches = iter(self.batches)
-        while True:
-            asked = time.perf_counter()
-            batch = next(batches, None)
-            self.data_seconds += time.perf_counter() - asked
-            if batch is None:
-                return
-            self.faults.add(batch.faults)
-            if len(batch.item):
-                yield on_device(batch, self.device)
+    def learn(self, clips: Tensor, batch: Batch) -> Output:
+        """One batch."""
+        with self.runtime.autocast():
+            output = self.forward(clips, batch)
+        if not self.pending:
+            self.optimizer.zero_grad(set_to_none=True)
+        # processes exchange their gradients after each batch: simple, and hidden by the backward
+        self.scaler.scale(output.loss / self.accumulate).backward()
+        self.pending += 1
+        return output
 
-    def add(self, batch: Batch, output: Output) -> None:
-        """Raises RunError when the loss is found not to be finite."""
-        self.tally.add(output.row_loss, output.logits, output.target)
-        self.predictions.append(BatchPredictions(batch.item, output.predictions, output.windows))
-        done = self.tally.batches
-        self.progress.advance()
-        if self.progress.due(done):
-            means = self.tally.means()
-            if not means.loss < float("inf"):
-                raise RunError(
-                    f"the loss is {means.loss} by batch {done} of {self.progress.label}: "
-                    "the last checkpoint is kept; resume it with a lower rate (--reset_lr --lr)"
-                )
-            self.progress.show(done, means.loss, means.top1, self.data_seconds)
-
-    def result(self) -> Result:
-        if not self.predictions:
-            raise RunError(f"{self.progress.label}: no clip could be read")
-        means = self.tally.means()
-        predictions = [batch.cpu() for batch in self.predictions]
-        evaluated = sum(len(batch.item) for batch in predictions)
-        seconds = time.perf_counter() - self.start
-        return Result(means, evaluated, seconds, self.data_seconds, predictions)
+    def update(self, at_end: bool = False) -> None:
+        """Once there are enough batches; `at_end` with however many there are."""
+        if not self.pending or (self.pending < self.accumulate and not at_end):
+            return
+        if self.pending < self.accumulate:
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(self.accumulate / self.pending)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.pending = 0
 
 
-def train_epoch(
-    task: nn.Module,
-    batches: Iterable[Batch],
-    optimizer: torch.optim.Optimizer,
-    device: torch.device,
-    progress: Progress,
-    faults: Faults,
-) -> Result:
-    train_mode(task.model)
-    run = Pass(batches, device, progress, faults)
+def train_epoch(learner: Learner, run: Pass) -> Result:
+    train_mode(learner.model)
     for clips, batch in run:
-        output = task(clips, batch)
-        optimizer.zero_grad(set_to_none=True)
-        output.loss.backward()
-        optimizer.step()
+        with run.network.running():
+            output = learner.learn(clips, batch)
+        learner.update()
         run.add(batch, output)
+    learner.update(at_end=True)
     return run.result()
 
 
-def evaluate(
-    task: nn.Module,
-    batches: Iterable[Batch],
-    device: torch.device,
-    progress: Progress,
-    faults: Faults,
-) -> Result:
+def evaluate(task: nn.Module, run: Pass) -> Result:
+    """With the first process's running statistics of batch norm, where there are any."""
     task.eval()
-    run = Pass(batches, device, progress, faults)
-    with torch.inference_mode():
+    run.runtime.processes.take_from_first(task.buffers())
+    with torch.inference_mode(), run.runtime.autocast():
         for clips, batch in run:
-            run.add(batch, task(clips, batch))
+            with run.network.running():
+                output = task(clips, batch)
+            run.add(batch, output)
     return run.result()
 
 
@@ -168,7 +106,12 @@ def norms_without_statistics(model: nn.Module) -> list[_BatchNorm]:
     ]
 
 
-def estimate_statistics(task: nn.Module, batches: Iterable[Batch], device: torch.device) -> int:
+def estimate_statistics(
+    task: nn.Module,
+    batches: Iterable[Batch],
+    runtime: Runtime,
+    between: Callable[[], None] = lambda: None,
+) -> int:
     """Gives batch norms without running statistics their cumulative average over the first batches
     given, in train mode without gradients; returns the number of batches."""
     task.train()
@@ -180,11 +123,12 @@ def estimate_statistics(task: nn.Module, batches: Iterable[Batch], device: torch
     for norm in missing:
         norm.momentum = None
     count = 0
-    with torch.no_grad():
+    with torch.no_grad(), runtime.autocast():
         for batch in islice(batches, BATCHES_FOR_BATCH_NORM):
+            between()
             if not len(batch.item):
                 continue
-            task(*on_device(batch, device))
+            task(*on_device(batch, runtime.device))
             count += 1
     for norm in missing:
         norm.momentum = momentum[norm]

@@ -6,6 +6,7 @@ from torch.nn import functional
 from model.convrnn import ConvGRU
 from model.dpc import frame_repeats
 from model.resnet_2d3d import ResNet2d3d
+from utils.device import full_precision
 
 
 class LC_RNN(nn.Module):  # noqa: N801  (the published name)
@@ -46,5 +47,6 @@ class LC_RNN(nn.Module):  # noqa: N801  (the published name)
     def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features `[B, N, F, D, D]` → (logits `[B, classes]`, context `[B, F]`)."""
         _, hidden = self.agg(features)  # [B, F, D, D], one per layer
-        context = self.final_bn(hidden[-1].mean(dim=(2, 3)))  # [B, F]
-        return self.final_fc(context), context
+        with full_precision(hidden[-1]) as (state,):
+            context = self.final_bn(state.mean(dim=(2, 3)))  # [B, F]
+            return self.final_fc(context), context

@@ -9,19 +9,20 @@ from torch.nn import functional
 POSITIVE, EASY, TEMPORAL, SPATIAL = 1, 0, -1, -3
 
 
-def contrastive_logits(score: Tensor) -> tuple[Tensor, Tensor]:
-    """→ (logits `[R, R]`, target `[R]`), R = B·P·S: a row is a prediction, a column a true vector.
+def contrastive_logits(score: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
+    """→ (logits `[R, R']`, target `[R]`), R = B·P·S: a row is a prediction, a column a true vector.
 
     Rows and columns are in the same order, so the positive (same clip, step and position) is the
-    diagonal.
+    diagonal; or, where there are more clips in the columns, that from their clip `first` on.
     """
     logits = score.flatten(3).flatten(0, 2)
-    return logits, torch.arange(len(logits), device=score.device)
+    target = torch.arange(len(logits), device=score.device)
+    return logits, target + first * score.shape[1] * score.shape[2]
 
 
-def contrastive_loss(score: Tensor) -> Tensor:
+def contrastive_loss(score: Tensor, first: int = 0) -> Tensor:
     """Cross entropy of each prediction over all true vectors of the batch, `[B, P, S]`."""
-    logits, target = contrastive_logits(score)
+    logits, target = contrastive_logits(score, first)
     return functional.cross_entropy(logits, target, reduction="none").view(score.shape[:3])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from model.engine import BatchPredictions, Result
+from model.passes import BatchPredictions, Result
 from model.tasks import Predictions
 from utils.batch import ClassInfo
 from utils.logs import duration
@@ -28,17 +28,7 @@ def record(
     folder: Path, dataset: Dataset, epoch: int, mode: str, lr: float, result: Result
 ) -> EpochRow:
     """Appends a pass's rows to the records; returns the epoch's."""
-    row = EpochRow(
-        epoch,
-        mode,
-        dataset.phase(epoch),
-        *result.means,
-        lr,
-        round(result.seconds, 3),
-        round(result.data_seconds, 3),
-        result.evaluated,
-        dataset.total,
-    )
+    row = epoch_row(dataset, epoch, mode, lr, result)
     if dataset.records_predictions:
         for name, rows in (
             (PREDICTIONS, prediction_rows(epoch, mode, dataset, videos_or_clips(result))),
@@ -47,6 +37,26 @@ def record(
             append_rows(folder, name, rows)
     append_rows(folder, EPOCHS, [row])
     return row
+
+
+def epoch_row(dataset: Dataset, epoch: int, mode: str, lr: float, result: Result) -> EpochRow:
+    seconds, data, network = result.times
+    return EpochRow(
+        epoch,
+        mode,
+        dataset.phase(epoch),
+        *result.means,
+        lr,
+        round(seconds, 3),
+        round(data, 3),
+        round(network, 3),
+        round(max(0.0, seconds - data - network), 3),
+        round(result.evaluated / seconds, 2),
+        result.device_memory,
+        result.host_memory,
+        result.evaluated,
+        dataset.total,
+    )
 
 
 Items = Iterator[tuple[BatchPredictions, Predictions]]
@@ -64,7 +74,7 @@ def prediction_rows(
     epoch: int, mode: str, dataset: Dataset, predictions: Items
 ) -> list[PredictionRow]:
     rows = []
-    for number, (batch, (labels, predicted, loss, rank)) in enumerate(predictions):
+    for batch, (labels, predicted, loss, rank) in predictions:
         for b, item in enumerate(batch.item.tolist()):
             name = dataset.item_name(item) if mode == "test" else ""
             for step, (target, is_unexpected) in enumerate(labels[b].tolist()):
@@ -73,7 +83,7 @@ def prediction_rows(
                     PredictionRow(
                         epoch=epoch,
                         mode=mode,
-                        batch=number,
+                        batch=batch.number,
                         item=item,
                         step=step,
                         target=target,

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.dpc import DPC_RNN
+from model.dpc import DPC_RNN, score
+from model.gathering import gather_clips
 from model.lc import LC_RNN
 from model.losses import contrastive_logits, contrastive_loss
 from utils.batch import Batch
+from utils.processes import ALONE, Processes
 
 
 class Predictions(NamedTuple):
@@ -41,24 +43,29 @@ class Output(NamedTuple):
 
 
 class ContrastiveTask(nn.Module):
-    """dpc-rnn: tell the true future block's features from all others of the batch."""
+    """dpc-rnn: tell the true future block's features from all others of the batch; with
+    `gather_from`, from those of all processes."""
 
-    def __init__(self, model: DPC_RNN):
+    def __init__(self, model: DPC_RNN, gather_from: Processes = ALONE):
         super().__init__()
         self.model = model
+        self.gather_from = gather_from
 
     def forward(self, clips: Tensor, batch: Batch) -> Output:
-        score = self.model(clips)  # [B, P, S, B, P, S]
-        logits, target = contrastive_logits(score)
-        losses = contrastive_loss(score)  # [B, P, S]
+        predicted, targets = self.model.predict(clips)  # [B, P, F, S]
+        P = predicted.shape[1]
+        labels = batch.labels[:, -P:, 0]  # of each predicted block's first frame: [B, P, 2]
+        # B' clips in all, of which this process has B, from `first` on
+        (targets, all_labels), first = gather_clips(self.gather_from, targets, labels)
+        scores = score(predicted, targets)  # [B, P, S, B', P, S]
+        logits, target = contrastive_logits(scores, first)
+        losses = contrastive_loss(scores, first)  # [B, P, S]
         with torch.no_grad():
-            P = score.shape[1]
-            labels = batch.labels[:, -P:, 0]  # of each predicted block's first frame: [B, P, 2]
             # the block of the batch with the highest score averaged over all pairs of positions
-            best = score.detach().mean(dim=(2, 5)).flatten(2).argmax(dim=2)  # [B, P]
-            predicted = labels[..., 0].flatten()[best]
+            best = scores.detach().mean(dim=(2, 5)).flatten(2).argmax(dim=2)  # [B, P]
+            decoded = all_labels[..., 0].flatten()[best]
             mean_loss = losses.detach().mean(dim=2)  # [B, P]
-            predictions = Predictions(labels, predicted, mean_loss, torch.zeros_like(predicted))
+            predictions = Predictions(labels, decoded, mean_loss, torch.zeros_like(decoded))
         row_loss = losses.flatten()  # [B*P*S]
         return Output(row_loss.mean(), row_loss, logits, target, predictions)
 

@@ -143,8 +143,8 @@ def step(static: bool, small: bool) -> list[float]:
     import torch
 
     from model.build import build_task
-    from model.engine import normalise
     from model.optim import make_optimizer, parameter_groups
+    from model.passes import normalise
     from utils.batch import Batch
     from utils.config import Config
 

@@ -9,6 +9,9 @@ import torch
 
 import run_model
 from model import resnet_2d3d
+from utils.device import Runtime
+
+ON_CPU = Runtime(torch.device("cpu"))
 
 TINY = [
     *("--dataset", "gabors", "--net", "resnet18", "--img_dim", "32", "--seq_len", "5"),

@@ -15,7 +15,8 @@ import torch
 
 from conftest import TINY, run
 from utils import flags
-from utils.config import FIELDS, Config, check
+from utils.checks import check
+from utils.config import FIELDS, Config
 from utils.errors import UsageError
 from utils.run_folder import checkpoint_stem, run_name
 

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from conftest import ON_CPU
 from dataset import gabors
 from dataset.augmentation import dpc_jitter_only, preset_of
 from dataset.build import build_dataset, build_loader
@@ -109,7 +110,7 @@ def test_the_last_batch_is_smaller_or_left_out(length, fewest, sizes):
     ],
 )
 def test_batches_are_whole_and_shuffled_where_the_method_says_so(model, mode, sizes, shuffled):
-    loader = build_loader(config(model=model), mode, pin_memory=False)
+    loader = build_loader(config(model=model), mode, ON_CPU)
     items = [batch.item.tolist() for batch in loader]
     assert [len(batch) for batch in items] == sizes
     assert len(loader) == len(sizes)
@@ -122,7 +123,7 @@ def test_batches_are_whole_and_shuffled_where_the_method_says_so(model, mode, si
 
 
 def test_validation_has_half_as_many_clips_and_other_orders():
-    train, val = (build_loader(config(train_len=64), mode, False) for mode in ("train", "val"))
+    train, val = (build_loader(config(train_len=64), mode, ON_CPU) for mode in ("train", "val"))
     assert (len(train.dataset), len(val.dataset)) == (64, 32)
     train_order = [index for batch in train.batch_sampler for _, index in batch]
     val_order = [index for batch in val.batch_sampler for _, index in batch]
@@ -145,11 +146,11 @@ def test_validation_has_half_as_many_clips_and_other_orders():
 def test_a_set_smaller_than_a_batch_is_an_error_that_names_it(model, mode, train_len, enough):
     options = config(model=model, train_len=train_len)
     if enough:
-        assert len(list(build_loader(options, mode, pin_memory=False))) == 1
+        assert len(list(build_loader(options, mode, ON_CPU))) == 1
         return
     clips = train_len if mode == "train" else train_len // 2
     with pytest.raises(UsageError, match=f"--batch_size 4: the {mode} set has {clips} clips") as e:
-        build_loader(options, mode, pin_memory=False)
+        build_loader(options, mode, ON_CPU)
     assert "--train_len" in str(e.value)
     assert "\n" not in str(e.value)
 
@@ -190,7 +191,7 @@ def same(one: Batch, other: Batch) -> bool:
 def test_workers_and_threads_change_no_bit(resize):
     def two_epochs(num_workers: int) -> list[Batch]:
         options = {"resize": resize, "num_gabors": 30, "img_dim": 96, "roll": True}
-        loader = build_loader(config(**options, num_workers=num_workers), "train", False)
+        loader = build_loader(config(**options, num_workers=num_workers), "train", ON_CPU)
         seen = []
         for epoch in (2, 7):
             loader.batch_sampler.epoch = epoch
@@ -247,7 +248,7 @@ def test_patches_are_added_up_on_one_thread(monkeypatch):
 def test_a_loader_leaves_the_global_generator_alone():
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    list(build_loader(config(), "train", pin_memory=False))
+    list(build_loader(config(), "train", ON_CPU))
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -17,15 +17,15 @@ import torch
 from conftest import NARROW_FEATURES, TINY, classifier_arguments, run
 from utils import checkpoints, plots
 from utils.checkpoints import read_checkpoint
+from utils.records import MEASURED
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 ROOT = Path(__file__).parent.parent
-TIMES = ["seconds", "data_seconds"]
 
 
 def records(folder: Path) -> dict[str, str]:
-    """The records of a run, times aside."""
-    epochs = pd.read_csv(folder / "epochs.csv").drop(columns=TIMES)
+    """The records of a run, times and memory aside."""
+    epochs = pd.read_csv(folder / "epochs.csv").drop(columns=list(MEASURED))
     return {
         "epochs": epochs.to_csv(),
         "predictions": (folder / "predictions.csv").read_text(),

@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from conftest import ON_CPU
 from dataset.build import build_loader
 from model.build import build_task
-from model.engine import estimate_statistics, normalise, norms_without_statistics, train_mode
+from model.dpc import score
+from model.engine import estimate_statistics, norms_without_statistics, train_mode
 from model.lc import LC_RNN
 from model.optim import freeze_all_but, make_optimizer, parameter_groups, rate_factor, set_rates
+from model.passes import normalise
 from model.tasks import ContrastiveTask
 from utils.batch import Batch
 from utils.catalogue import CATALOGUE
@@ -36,7 +39,7 @@ def test_means_are_over_all_rows_of_an_epoch():
     logits = torch.tensor([[3.0, 2, 1, 0], [0, 1, 2, 3]])
     tally.add(torch.tensor([1.0, 2.0]), logits, torch.tensor([0, 1]))
     tally.add(torch.tensor([6.0]), logits[:1], torch.tensor([1]))
-    means = tally.means()
+    means = tally.counts().means()
     assert means.loss == 3.0
     assert means.top1 == pytest.approx(1 / 3)
     assert means.top3 == 1.0  # the second row's target is third
@@ -48,7 +51,7 @@ def test_chance_is_averaged_over_batches():
     tally = Tally(torch.device("cpu"))
     for columns in (8, 4):
         tally.add(torch.zeros(1), torch.randn(1, columns), torch.tensor([0]))
-    means = tally.means()
+    means = tally.counts().means()
     assert means.chance == (1 / 8 + 1 / 4) / 2
     assert means.top5 is None
 
@@ -56,7 +59,7 @@ def test_chance_is_averaged_over_batches():
 def test_equal_logits_are_no_success():
     tally = Tally(torch.device("cpu"))
     tally.add(torch.zeros(6), torch.zeros(6, 6), torch.arange(6))
-    assert tally.means().top1 == pytest.approx(1 / 6)
+    assert tally.counts().means().top1 == pytest.approx(1 / 6)
 
 
 @pytest.mark.parametrize(
@@ -117,13 +120,13 @@ def test_clips_are_normalised_with_imagenets_mean_and_spread():
 
 def test_estimated_statistics_are_the_cumulative_average_over_batches():
     config = Config(**{**vars(SMALL), "model": "lc-rnn"})
-    loader = build_loader(config, "train", pin_memory=False)
+    loader = build_loader(config, "train", ON_CPU)
     torch.manual_seed(0)
     task = build_task(config, len(loader.dataset.classes))
     assert norms_without_statistics(task)
     seen = []
     task.model.backbone.bn1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    assert estimate_statistics(task, loader, torch.device("cpu")) == 2
+    assert estimate_statistics(task, loader, ON_CPU) == 2
     norm = task.model.backbone.bn1
     means = torch.stack([x.mean(dim=(0, 2, 3, 4)) for x in seen])
     assert torch.allclose(norm.running_mean, means.mean(dim=0), atol=1e-5)
@@ -135,29 +138,30 @@ def test_estimated_statistics_are_the_cumulative_average_over_batches():
     assert norm.momentum == 0.1
 
 
-class Scores(nn.Module):
-    """A model whose score is given."""
+class Vectors(nn.Module):
+    """A model whose predicted and true vectors `[B, P, F, S]` are given."""
 
-    def __init__(self, score):
+    def __init__(self, predicted, targets):
         super().__init__()
-        self.score = score
+        self.vectors = predicted, targets
 
-    def forward(self, clips):
-        return self.score
+    def predict(self, clips):
+        return self.vectors
 
 
 def test_a_prediction_is_decoded_as_the_class_of_the_best_block():
-    B, N, P, S = 2, 3, 2, 4
+    B, N, P, F, S = 2, 3, 2, 8, 4
     torch.manual_seed(0)
-    score = torch.randn(B, P, S, B, P, S)
+    predicted, targets = torch.randn(2, B, P, F, S)
+    scores = score(predicted, targets)
     labels = torch.arange(B * N).view(B, N, 1, 1).expand(B, N, 5, 2).clone()
     labels[..., 1] = 0
     batch = Batch(torch.zeros(0), labels, torch.arange(B))
-    output = ContrastiveTask(Scores(score))(None, batch)
+    output = ContrastiveTask(Vectors(predicted, targets))(None, batch)
     for b in range(B):
         for p in range(P):
             means = {
-                (c, q): score[b, p, :, c, q, :].mean().item() for c in range(B) for q in range(P)
+                (c, q): scores[b, p, :, c, q, :].mean().item() for c in range(B) for q in range(P)
             }
             c, q = max(means, key=means.get)
             assert output.predictions.predicted[b, p] == c * N + (N - P) + q
@@ -181,13 +185,15 @@ def test_weights_follow_from_the_seed():
 
 
 def test_the_loader_leaves_torchs_random_state_alone():
-    loader = build_loader(SMALL, "train", pin_memory=False)
+    loader = build_loader(SMALL, "train", ON_CPU)
     before = torch.get_rng_state()
     assert len(list(loader)) == 2
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_chance_loss_is_the_logarithm_of_the_number_of_vectors():
-    score = torch.zeros(2, 1, 4, 2, 1, 4)
+    nothing = torch.zeros(2, 1, 8, 4)
     batch = Batch(torch.zeros(0), torch.zeros(2, 3, 5, 2, dtype=torch.long), torch.arange(2))
-    assert ContrastiveTask(Scores(score))(None, batch).loss.item() == pytest.approx(math.log(8))
+    assert ContrastiveTask(Vectors(nothing, nothing))(None, batch).loss.item() == pytest.approx(
+        math.log(8)
+    )

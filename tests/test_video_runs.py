@@ -14,7 +14,7 @@ from conftest import run, save_as_published
 from dataset.build import build_dataset
 from model import resnet_2d3d
 from model.build import build_task
-from model.engine import normalise
+from model.passes import normalise
 from model.tasks import WholeVideoTask
 from test_run import records
 from utils.checkpoints import read_checkpoint

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import ON_CPU
 from dataset.build import build_dataset, build_loader
 from dataset.loading import collate
 from dataset.videos import Videos
@@ -137,7 +138,7 @@ def test_workers_and_order_change_no_bit(tmp_path, model, mode, resize):
         loader = build_loader(
             config(prepared, model=model, resize=resize, no_augm=False, num_workers=num_workers),
             mode,
-            pin_memory=False,
+            ON_CPU,
         )
         seen = {}
         for epoch in (2, 7):
@@ -496,14 +497,14 @@ def test_a_loader_counts_every_item_once_and_leaves_out_what_it_must(tmp_path):
     )
     options = config(prepared, model="lc-rnn")
     with pytest.raises(Exception, match="does not exist"):
-        build_loader(options, "test", pin_memory=False)
+        build_loader(options, "test", ON_CPU)
     (prepared.root / "frames/Jump/v_Jump_test_0").mkdir()
-    test = list(build_loader(options, "test", pin_memory=False))
+    test = list(build_loader(options, "test", ON_CPU))
     assert [batch.item.tolist() for batch in test] == [[0], [1], [2], [], [4], [5]]
     assert test[0].windows.shape == (1, 3, 2)
     assert [len(batch.faults) for batch in test] == [0, 0, 0, 1, 0, 0]
     assert test[3].faults[0].item == 3
-    val = list(build_loader(options, "val", pin_memory=False))
+    val = list(build_loader(options, "val", ON_CPU))
     assert [batch.item.tolist() for batch in val] == [[0, 1], [2], [4, 5]]
     assert [len(batch.faults) for batch in val] == [0, 1, 0]
 
@@ -514,7 +515,7 @@ def test_a_loader_counts_every_item_once_and_leaves_out_what_it_must(tmp_path):
 def test_only_mousesim_keeps_a_last_smaller_batch_in_dpc(tmp_path, dataset, sizes):
     prepared = prepare_numbered(tmp_path, dataset, lengths=(46,) * 5, test_lengths=(), classes="a")
     options = config(prepared, batch_size=3, eye="both")
-    batches = list(build_loader(options, "train", pin_memory=False))
+    batches = list(build_loader(options, "train", ON_CPU))
     assert [len(batch.clip) for batch in batches] == sizes
 
 
@@ -523,4 +524,4 @@ def test_mousesim_keeps_no_batch_of_a_single_clip(tmp_path):
         tmp_path, "MouseSim", lengths=(24,) * 4, test_lengths=(), classes="a"
     )
     options = config(prepared, batch_size=3, eye="both")
-    assert [len(batch.clip) for batch in build_loader(options, "train", False)] == [3]
+    assert [len(batch.clip) for batch in build_loader(options, "train", ON_CPU)] == [3]

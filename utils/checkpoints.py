@@ -14,6 +14,7 @@ from utils.files import replacing
 from utils.logs import log
 from utils.run_folder import CHECKPOINT_SUFFIX
 
+LAST = f"last{CHECKPOINT_SUFFIX}"  # a position within an epoch
 KEPT_EPOCHS = 2  # the newest checkpoints that stay in any case
 NAME = re.compile(r"^epoch(\d+)(_unexp)?" + re.escape(CHECKPOINT_SUFFIX) + "$")
 
@@ -94,16 +95,47 @@ def by_epoch(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items(), reverse=True))
 
 
-def newest_readable(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The furthest checkpoint of a run's `model` folder that can be read; raises UsageError."""
-    paths = by_epoch(folder)
-    for path in paths.values():
+def furthest_readable(folder: Path, processes: int) -> tuple[Path, dict[str, Any]] | None:
+    """The furthest checkpoint of a run's `model` folder that can be read and that as many processes
+    can go on from; None where there is none at all. Raises UsageError where there are only others.
+    """
+    candidates = [(epoch, 0, path) for epoch, path in by_epoch(folder).items()]
+    last = _last(folder, processes)
+    if last is not None:
+        candidates.append((last["epoch"], 1, folder / LAST))
+    for _, is_last, path in sorted(candidates, reverse=True):
+        if is_last:
+            return path, last
         try:
             return path, read_checkpoint(path, "resume")
         except UsageError as error:
             log.warning("%s; taking the one before it", error)
-    found = "none of its checkpoints can be read" if paths else "there is no checkpoint in model/"
-    raise UsageError(f"--resume {folder.parent}: {found}; start the run anew")
+    if candidates or (folder / LAST).exists():
+        raise UsageError(
+            f"--resume {folder.parent}: none of its checkpoints can be read; start the run anew"
+        )
+    return None
+
+
+def _last(folder: Path, processes: int) -> dict[str, Any] | None:
+    """The position within an epoch, where there is one to go on from."""
+    if not (folder / LAST).exists():
+        return None
+    try:
+        content = read_checkpoint(folder / LAST, "resume")
+        positions = content["position"]
+    except (UsageError, KeyError) as error:
+        log.warning("%s; taking the one before it", error)
+        return None
+    if positions[0] is not None and len(positions) != processes:
+        log.warning(
+            "%s was saved by %d processes, and now there are %d: its epoch starts anew",
+            folder / LAST,
+            len(positions),
+            processes,
+        )
+        return None
+    return content
 
 
 def prune(folder: Path, keep: set[int]) -> None:
@@ -123,8 +155,10 @@ def keep_best(folder: Path, source: Path, epoch: int, phase: str) -> None:
 
 
 def drop_later(folder: Path, epoch: int) -> list[str]:
-    """Removes checkpoints of epochs past `epoch`, the furthest first; returns their names."""
+    """Removes checkpoints of epochs past `epoch`, and the position within one, the furthest first;
+    returns their names."""
     later = [path for number, path in by_epoch(folder).items() if number > epoch]
+    later += [path for path in [folder / LAST] if path.exists()]
     for path in folder.glob(f"best*_epoch*{CHECKPOINT_SUFFIX}"):
         if int(re.search(r"_epoch(\d+)", path.name)[1]) > epoch:
             later.append(path)

@@ -1,7 +1,6 @@
 """The configuration: one frozen dataclass, each field a flag with its help, group and default."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ NETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200
 TRAIN_WHAT = ("all", "ft", "last")
 DEFAULT_WD = {"dpc-rnn": 1e-5, "lc-rnn": 1e-3}
 LARGEST_SEED = 2**32 - 1
+FLOATS = (float, float | None)
 
 
 def flag(
@@ -24,9 +24,9 @@ def flag(
     choices: tuple[str, ...] | None = None,
     on_resume: str = "fixed",
 ):
-    """`names`: other spellings. `on_resume`: 'fixed', 'free', or 'start' for flags that say how a
-    run starts rather than what it is, and so are no part of what a resumed run has to agree
-    with."""
+    """`names`: other spellings. `on_resume`: 'fixed'; 'free', which may change; 'technical', which
+    may change and is no part of what the run is; or 'start' for flags that say how a run starts,
+    and so are no part of what a resumed run has to agree with."""
     metadata = {
         "group": group,
         "help": help,
@@ -43,17 +43,17 @@ class Config:
     model: str = flag(
         "run", "dpc-rnn", "what to train: dpc-rnn (self-supervised) or lc-rnn (classifier)"
     )
-    output_dir: str = flag("run", "output_dir", "parent of the run folder", on_resume="free")
+    output_dir: str = flag("run", "output_dir", "parent of the run folder", on_resume="technical")
     suffix: str = flag("run", "", "added to the run folder's name", names=("prefix",))
     num_epochs: int = flag(
         "run",
         10,
         "epochs to train, beside epoch 0, which measures",
         names=("epochs",),
-        on_resume="free",
+        on_resume="technical",
     )
     resume: str = flag(
-        "run", "", "go on with a run: its folder, or a checkpoint", on_resume="start"
+        "run", "", "go on with a run: its folder, a checkpoint, or auto", on_resume="start"
     )
     reset_lr: bool = flag(
         "run",
@@ -73,10 +73,10 @@ class Config:
         "data", "UCF101", "UCF101, HMDB51, Kinetics400 (k400), MouseSim or Gabors, any case"
     )
     data_path_dir: str = flag(
-        "data", "process_data/data", "where the split files are", on_resume="free"
+        "data", "process_data/data", "where the split files are", on_resume="technical"
     )
     temp_data_dir: str = flag(
-        "data", "", "a node's own disk that holds the frames", on_resume="free"
+        "data", "", "a node's own disk that holds the frames", on_resume="technical"
     )
     split: int = flag("data", 1, "which split of UCF101 or HMDB51, 1 to 3")
     eye: str = flag("data", "right", "of MouseSim", choices=("left", "right", "both"))
@@ -92,7 +92,7 @@ class Config:
         "data", False, "videos too short for a clip repeat their last frame, not left out"
     )
     strict_data: bool = flag(
-        "data", False, "stop at the first frame that can't be read", on_resume="free"
+        "data", False, "stop at the first frame that can't be read", on_resume="technical"
     )
     # ---- Gabors
     gabor_design: str = flag("Gabors", "dpc", "the stimuli's design", choices=("dpc", "gillon2021"))
@@ -123,26 +123,66 @@ class Config:
     wd: float | None = flag(
         "training", None, "weight decay (1e-5 dpc-rnn, 1e-3 lc-rnn)", on_resume="free"
     )
+    grad_accum: int = flag("training", 1, "batches whose mean gradient makes one update")
+    amp: str = flag(
+        "training",
+        "off",
+        "precision of the network; loss and scores stay float32",
+        choices=("off", "bf16", "fp16"),
+        on_resume="free",
+    )
+    gather_negatives: bool = flag(
+        "training", False, "dpc-rnn on several devices: contrast with the clips of all"
+    )
+    sync_bn: bool = flag("training", False, "on several GPUs: batch norm over the clips of all")
     # ---- technical
-    gpu: str = flag("technical", "", "which GPU; the first visible one otherwise", on_resume="free")
-    cpu_only: bool = flag("technical", False, "use no GPU", on_resume="free")
-    num_workers: int = flag("technical", 2, "processes that make clips", on_resume="free")
+    gpu: str = flag(
+        "technical",
+        "",
+        "which GPU, the first visible one otherwise; 0,1: one process on each",
+        on_resume="technical",
+    )
+    cpu_only: bool = flag("technical", False, "use no GPU", on_resume="technical")
+    num_workers: int = flag(
+        "technical", 2, "processes that make clips, for each device", on_resume="technical"
+    )
+    worker_timeout: float = flag(
+        "technical",
+        600,
+        "seconds without a batch after which the run ends; 0: never",
+        on_resume="technical",
+    )
+    checkpoint_minutes: float = flag(
+        "technical",
+        0,
+        "save within epochs too, this often; 0: only when stopped",
+        on_resume="technical",
+    )
+    compile: bool = flag(
+        "technical", False, "compile the model (torch.compile)", on_resume="technical"
+    )
+    deterministic: bool = flag(
+        "technical",
+        False,
+        "ask for deterministic algorithms, and name those that are not",
+        on_resume="technical",
+    )
     log_freq: int = flag(
-        "technical", 5, "batches between log lines", names=("print_freq",), on_resume="free"
+        "technical", 5, "batches between log lines", names=("print_freq",), on_resume="technical"
     )
     log_level: str = flag(
         "technical",
         "info",
         "how much is logged",
         choices=("debug", "info", "warning", "error"),
-        on_resume="free",
+        on_resume="technical",
     )
-    use_tb: bool = flag("technical", False, "write tensorboard files", on_resume="free")
+    use_tb: bool = flag("technical", False, "write tensorboard files", on_resume="technical")
     plt_bkend: str = flag(
-        "technical", "", "matplotlib backend of the pictures: agg or cairo", on_resume="free"
+        "technical", "", "matplotlib backend of the pictures: agg or cairo", on_resume="technical"
     )
     log_test_cmd: bool = flag(
-        "technical", False, "log the command that tests the best model", on_resume="free"
+        "technical", False, "log the command that tests the best model", on_resume="technical"
     )
 
     @property
@@ -184,69 +224,15 @@ def normalised_names(typed: dict[str, Any]) -> dict[str, Any]:
     return {**typed, **names}
 
 
-def check(config: Config) -> None:
-    """Raises UsageError for values, and combinations of them, that can't work."""
-    smallest = {
-        "img_dim": 32,
-        "seq_len": 1,
-        "num_seq_in": 1,
-        "pred_step": 1,
-        "batch_size": 1,
-        "num_epochs": 0,
-        "ucf_hmdb_ms_ds": 1,
-        "num_gabors": 1,
-        "gab_img_len": 1,
-        "train_len": 1,
-        "unexp_epoch": 0,
-        "num_workers": 0,
-        "log_freq": 1,
-        "seed": -1,
-    }
-    for name, least in smallest.items():
-        if getattr(config, name) < least:
-            raise UsageError(f"--{name} {getattr(config, name)}: must be at least {least}")
-    if config.seed > LARGEST_SEED:
-        raise UsageError(f"--seed {config.seed}: must be at most {LARGEST_SEED}")
-    if not 0 <= config.U_prob <= 1:
-        raise UsageError(f"--U_prob {config.U_prob:g}: must lie between 0 and 1")
-    if not 0 <= config.dropout < 1:
-        raise UsageError(f"--dropout {config.dropout:g}: must be at least 0 and below 1")
-    if not 0 < config.lr < float("inf"):
-        raise UsageError(f"--lr {config.lr:g}: must be above 0")
-    if not 0 <= config.weight_decay < float("inf"):
-        raise UsageError(f"--wd {config.weight_decay:g}: must be at least 0")
-    if config.split not in (1, 2, 3):
-        raise UsageError(f"--split {config.split}: must be 1, 2 or 3")
-    if config.shift_frames and not config.roll:
-        raise UsageError("--shift_frames: needs --roll too")
-    if config.shift_frames and config.gab_img_len == 1:
-        raise UsageError("--shift_frames: needs --gab_img_len of at least 2")
-    if "/" in config.suffix:
-        raise UsageError(f"--suffix {config.suffix}: is part of a folder's name, without '/'")
-    if config.is_dpc and config.train_what != "all":
-        raise UsageError(f"--train_what {config.train_what}: is for lc-rnn; dpc-rnn takes only all")
-    if not config.is_dpc and config.track_bn:
-        raise UsageError("--track_bn: is for dpc-rnn; lc-rnn always keeps the statistics")
-    if config.reset_lr and not config.resume:
-        raise UsageError("--reset_lr: needs --resume too")
-    if config.is_dpc and config.test:
-        raise UsageError("--test: is for lc-rnn; add --model lc-rnn")
-    positions = math.ceil(config.img_dim / 32) ** 2
-    if config.is_dpc and config.batch_size * config.pred_step * positions < 2:
-        raise UsageError(
-            f"--batch_size {config.batch_size}: leaves nothing to contrast with; raise it"
-        )
-    if not config.is_dpc and not config.test and config.batch_size < 2:
-        raise UsageError(
-            f"--batch_size {config.batch_size}: lc-rnn trains on at least 2 (batch norm)"
-        )
-
-
 def from_stored(stored: dict[str, Any]) -> Config:
     """The configuration that a checkpoint or a run folder holds; raises UsageError on unknown
-    fields.
+    fields and on values of another kind.
     """
     unknown = stored.keys() - FIELDS.keys()
     if unknown:
         raise UsageError(f"stored configuration: unknown fields {', '.join(sorted(unknown))}")
+    for name, value in stored.items():
+        kind = FIELDS[name].type
+        if not isinstance(value, kind) and not (kind in FLOATS and type(value) is int):
+            raise UsageError(f"stored configuration: {name} is {value!r}; put the old value back")
     return Config(**stored)

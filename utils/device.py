@@ -1,18 +1,26 @@
 """Where the program runs: the device, its threads, and what the records say of them."""
 
+import os
 import platform
 import subprocess
 import sys
 import time
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from utils.config import Config
 from utils.errors import UsageError
 from utils.logs import log
+from utils.processes import ALONE, Processes
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @contextmanager
@@ -29,29 +37,98 @@ def single_thread():
         torch.set_num_threads(threads)
 
 
-def pick_device(gpu: str, cpu_only: bool) -> torch.device:
-    """The first of the GPUs named, or the first visible one; the CPU without CUDA.
+def gpu_numbers(gpu: str) -> list[int]:
+    """Those that --gpu names; raises UsageError."""
+    try:
+        return [int(number) for number in gpu.split(",") if number]
+    except ValueError:
+        raise UsageError(f"--gpu {gpu}: takes the numbers of GPUs, such as 0 or 0,1") from None
+
+
+def pick_device(gpu: str, cpu_only: bool, processes: Processes = ALONE) -> torch.device:
+    """Of this process: the GPU that is named for it, or its own among those visible, in order; the
+    CPU without CUDA.
 
     Raises UsageError for a GPU that is not there.
     """
-    try:
-        wanted = [int(number) for number in gpu.split(",") if number]
-    except ValueError:
-        raise UsageError(f"--gpu {gpu}: takes the numbers of GPUs, such as 0") from None
+    wanted = gpu_numbers(gpu)
     if cpu_only or not torch.cuda.is_available():
         if wanted and not cpu_only:
             log.warning("--gpu %s: there is no CUDA here; running on the CPU", gpu)
         return torch.device("cpu")
     count = torch.cuda.device_count()
+    # srun may show each process a GPU of its own, which is number 0 then
+    place = 0 if count == 1 and not wanted else processes.local_rank
+    numbers = wanted or list(range(count))
     if any(number >= count for number in wanted):
         raise UsageError(f"--gpu {gpu}: there are {count}, numbered from 0")
-    if count > 1 or len(wanted) > 1:
-        log.warning("running on one of %d GPUs: several at a time are not there yet", count)
-    return torch.device("cuda", wanted[0] if wanted else 0)
+    if place >= len(numbers):
+        raise UsageError(
+            f"more processes than GPUs ({len(numbers)}) on this machine: start one for each GPU"
+        )
+    if processes.count == 1 and count > 1:
+        everyone = ",".join(map(str, range(count)))
+        log.info("on GPU %d; %d others stand idle (--gpu %s)", numbers[place], count - 1, everyone)
+    return torch.device("cuda", numbers[place])
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how precisely a run computes. `amp`: off, bf16 or fp16."""
+
+    device: torch.device
+    processes: Processes = ALONE
+    amp: str = "off"
+
+    def autocast(self) -> torch.autocast:
+        """Within, convolutions and products compute in that precision."""
+        dtype = PRECISIONS.get(self.amp)
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def start_runtime(config: Config, processes: Processes) -> Runtime:
+    """The device of this process; raises UsageError."""
+    if config.deterministic:
+        use_deterministic_algorithms()
+    device = pick_device(config.gpu, config.cpu_only, processes)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    batch_size = processes.round_up(config.batch_size)
+    if batch_size != config.batch_size:
+        log.warning("--batch_size: %d, for %d equal shares", batch_size, processes.count)
+    return Runtime(device, processes, config.amp)
+
+
+@contextmanager
+def full_precision(*tensors: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+    """The tensors in float32 at least; within, nothing is cast down."""
+    with torch.autocast(tensors[0].device.type, enabled=False):
+        yield [tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in tensors]
+
+
+def use_deterministic_algorithms() -> None:
+    """Where torch has them; an operation without one is logged when it is met."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    shown = warnings.showwarning
+    named = set()
+
+    def show(message: Warning | str, *where: Any) -> None:
+        text = str(message)
+        if "deterministic" not in text:
+            shown(message, *where)
+        elif text.split()[0] not in named:
+            named.add(text.split()[0])
+            log.warning("--deterministic: there is no such algorithm for %s", text.split()[0])
+
+    warnings.showwarning = show
+    warnings.filterwarnings("always", message=".*deterministic")
+
+
+def environment(runtime: Runtime) -> dict[str, Any]:
     """What a record of a run says about where it ran."""
+    device = runtime.device
     name = platform.processor() or platform.machine()
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -59,6 +136,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "device": f"{device} ({name}, {torch.get_num_threads()} threads)",
+        "processes": runtime.processes.count,
         "git_commit": git_commit(),
         "versions": {
             "python": platform.python_version(),

@@ -1,5 +1,7 @@
 """What ends the program with one line instead of a traceback; `status` is its exit status."""
 
+PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
+
 
 class UsageError(Exception):
     """Wrong input: what is wrong, and how to mend it. Nothing is written."""
@@ -14,6 +16,10 @@ class RunError(Exception):
 
 
 class Stopped(Exception):  # noqa: N818  (no error)
-    """Ctrl-C."""
+    """Ctrl-C; or, with PREEMPTED, SIGTERM or SIGUSR1."""
 
     status = 130
+
+    def __init__(self, message: str, status: int = status):
+        super().__init__(message)
+        self.status = status

@@ -3,13 +3,15 @@
 import argparse
 from typing import Any, NoReturn
 
-from utils.config import FIELDS, Config, normalised_names
+from utils.config import FIELDS, FLOATS, Config, normalised_names
 from utils.errors import UsageError
 
+AUTO = "auto"  # of --resume: go on with the run of this configuration, or start it
 EPILOG = """examples:
   run_model.py --dataset gabors --img_dim 64 --num_seq_in 3 --pred_step 1 --batch_size 8
   run_model.py --dataset k400 --img_dim 128 --num_epochs 100
   run_model.py --resume RUN_FOLDER --num_epochs 20
+  run_model.py --dataset k400 --num_epochs 100 --resume auto
   run_model.py --model lc-rnn --dataset ucf101 --train_what ft --pretrained CHECKPOINT
   run_model.py --test CHECKPOINT
 """
@@ -54,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         if field.type is bool:
             group.add_argument(*names, dest=field.name, action="store_true", help=meta["help"])
             continue
-        kind = float if field.type in (float, float | None) else field.type
+        kind = float if field.type in FLOATS else field.type
         group.add_argument(
             *names,
             dest=field.name,
@@ -79,6 +81,10 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     if typed.pop("analysis", False):
         raise UsageError("--analysis: not there yet")
     starts = [name for name in ("resume", "pretrained", "test") if typed.get(name)]
+    if typed.get("resume") == AUTO and typed.get("pretrained"):
+        starts.remove("resume")  # the weights are used only when the run starts
+    if typed.get("resume") == AUTO and typed.get("reset_lr"):
+        raise UsageError("--reset_lr: once only, with --resume RUN_FOLDER rather than auto")
     if len(starts) > 1:
         raise UsageError(f"--{' and --'.join(starts)}: take at most one of them")
     typed = normalised_names(typed)

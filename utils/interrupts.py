@@ -1,31 +1,54 @@
-"""Ctrl-C that never cuts through a step, a record or a checkpoint."""
+"""Signals that never cut through a step, a record or a checkpoint."""
 
 import signal
-from collections.abc import Iterable, Iterator
-from typing import Any
+import time
+from types import FrameType
+
+from utils.errors import PREEMPTED, Stopped
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Interrupts:
-    """Within this context Ctrl-C waits for the next batch; a second one comes at once."""
+    """Within this context SIGINT, SIGTERM and SIGUSR1 are noted in `asked` (0: none); whoever loops
+    looks there between two steps. A second Ctrl-C comes at once, unless a launcher `repeats` each.
+    """
 
-    def __init__(self):
-        self.asked = False
+    def __init__(self, repeats: bool = False):
+        self.repeats = repeats
+        self.asked = 0
 
     def __enter__(self) -> "Interrupts":
-        self.previous = signal.signal(signal.SIGINT, self.receive)
+        self.previous = {number: signal.signal(number, self.receive) for number in STOPPING}
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
-    def receive(self, *_: object) -> None:
-        if self.asked:
+    def receive(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and self.asked and not self.repeats:
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked = number
 
-    def watch(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """The batches; raises KeyboardInterrupt before the first one after Ctrl-C."""
-        for batch in batches:
-            if self.asked:
-                raise KeyboardInterrupt
-            yield batch
+
+def stopped(number: int, remedy: str) -> Stopped:
+    """What to raise after the signal."""
+    if number == signal.SIGINT:
+        return Stopped(f"stopped by Ctrl-C; {remedy}")
+    return Stopped(f"stopped by {signal.Signals(number).name}; {remedy}", PREEMPTED)
+
+
+class Clock:
+    """Is `due` every so many minutes; never with 0."""
+
+    def __init__(self, minutes: float):
+        self.minutes = minutes
+        self.restart()
+
+    def restart(self) -> None:
+        self.start = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        return 0 < self.minutes <= (time.monotonic() - self.start) / 60

@@ -38,15 +38,24 @@ def log_to_folder(folder: Path) -> None:
 class Progress:
     """One pass over a loader: a bar on a terminal, else a line every `log_freq` batches."""
 
-    def __init__(self, label: str, total: int, log_freq: int):
+    def __init__(self, label: str, total: int, log_freq: int, first: int = 0):
+        """`first`: the batches done before."""
         self.label = label
         self.total = total
+        self.first = first
         self.log_freq = log_freq
         self.start = time.perf_counter()
         shown = log.isEnabledFor(logging.INFO)
         self.bar = None
         if shown and sys.stderr.isatty():
-            self.bar = tqdm(total=total, desc=label, leave=False, unit="batch", dynamic_ncols=True)
+            self.bar = tqdm(
+                total=total,
+                initial=first,
+                desc=label,
+                leave=False,
+                unit="batch",
+                dynamic_ncols=True,
+            )
 
     def due(self, done: int) -> bool:
         """Whether the loss is to be read and shown after `done` batches."""
@@ -58,7 +67,7 @@ class Progress:
             self.bar.update()
 
     def show(self, done: int, loss: float, top1: float | None, waited: float) -> None:
-        """`waited`: seconds spent waiting for data so far."""
+        """`waited`: seconds of them spent waiting for data."""
         seconds = time.perf_counter() - self.start
         facts = f"loss {loss:.4f}"
         if top1 is not None:
@@ -67,7 +76,7 @@ class Progress:
         if self.bar is not None:
             self.bar.set_postfix_str(facts)
         else:
-            left = seconds / done * (self.total - done)
+            left = seconds / (done - self.first) * (self.total - done)
             log.info("  %s %d/%d: %s, %s left", self.label, done, self.total, facts, duration(left))
 
     def __enter__(self) -> "Progress":

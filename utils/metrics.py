@@ -28,29 +28,48 @@ def hits(logits: Tensor, target: Tensor) -> Tensor:
     return torch.stack([found[:, :k].sum() for k in TOP])
 
 
-class Tally:
-    """Sums over batches, kept on the device until they are read."""
+class Counts(NamedTuple):
+    """Sums over batches: of the rows' loss and of the hits for each k of TOP, of rows, of batches
+    and of their chances; and the fewest columns that a batch had."""
 
-    def __init__(self, device: torch.device):
-        self.sums = torch.zeros(1 + len(TOP), dtype=torch.float64, device=device)
-        self.rows = 0
-        self.batches = 0
-        self.chances = 0.0
-        self.fewest_columns = math.inf
+    sums: tuple[float, ...] = (0.0,) * (1 + len(TOP))
+    rows: int = 0
+    batches: int = 0
+    chances: float = 0.0
+    fewest_columns: float = math.inf
 
-    def add(self, row_loss: Tensor, logits: Tensor, target: Tensor) -> None:
-        """`row_loss` `[R]`, `logits` `[R, K]`, `target` `[R]`."""
-        with torch.no_grad():
-            total = row_loss.double().sum()
-            self.sums += torch.cat([total[None], hits(logits, target).double()])
-        self.rows += len(target)
-        self.batches += 1
-        self.chances += 1 / logits.shape[1]
-        self.fewest_columns = min(self.fewest_columns, logits.shape[1])
+    def plus(self, other: "Counts") -> "Counts":
+        return Counts(
+            tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
+            self.rows + other.rows,
+            self.batches + other.batches,
+            self.chances + other.chances,
+            min(self.fewest_columns, other.fewest_columns),
+        )
 
     def means(self) -> Means:
-        loss, *found = (self.sums / self.rows).tolist()
+        loss, *found = (value / self.rows for value in self.sums)
         top = [
             value if k < self.fewest_columns else None for k, value in zip(TOP, found, strict=True)
         ]
         return Means(loss, *top, chance=self.chances / self.batches)
+
+
+class Tally:
+    """Counts, starting from `done`; the sums are kept on the device until they are read."""
+
+    def __init__(self, device: torch.device, done: Counts = Counts()):  # noqa: B008  (immutable)
+        self.sums = torch.tensor(done.sums, dtype=torch.float64, device=device)
+        self.done = done
+
+    def add(self, row_loss: Tensor, logits: Tensor, target: Tensor) -> None:
+        """`row_loss` `[R]`, `logits` `[R, K]`, `target` `[R]`."""
+        rows, columns = logits.shape
+        with torch.no_grad():
+            total = row_loss.double().sum()
+            self.sums += torch.cat([total[None], hits(logits, target).double()])
+        nothing = (0.0,) * len(self.sums)
+        self.done = self.done.plus(Counts(nothing, rows, 1, 1 / columns, columns))
+
+    def counts(self) -> Counts:
+        return self.done._replace(sums=tuple(self.sums.tolist()))

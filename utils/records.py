@@ -19,8 +19,10 @@ from utils.run_folder import write_atomically
 
 
 class EpochRow(NamedTuple):
-    """Accuracies and chance as fractions; `seconds` of the pass, of which `data_seconds` were spent
-    waiting for data; `evaluated` of the set's `total` clips or videos were read and counted."""
+    """Accuracies and chance as fractions; `seconds` of the pass, spent waiting for data, in the
+    network (forward and backward) and with the rest; `clips_per_second`, or whole videos; peaks of
+    memory in MiB, of a GPU's in the pass, of the program's since it started; `evaluated` of the
+    set's `total` clips or videos were read and counted."""
 
     epoch: int
     mode: str
@@ -33,6 +35,11 @@ class EpochRow(NamedTuple):
     lr: float
     seconds: float
     data_seconds: float
+    network_seconds: float
+    rest_seconds: float
+    clips_per_second: float
+    device_MiB: int | None
+    host_MiB: int
     evaluated: int
     total: int
 
@@ -80,6 +87,8 @@ class FaultRow(NamedTuple):
     reason: str
 
 
+# columns of epochs.csv that differ from run to run
+MEASURED = EpochRow._fields[EpochRow._fields.index("seconds") : -2]
 EPOCHS, PREDICTIONS, WINDOWS = "epochs.csv", "predictions.csv", "windows.csv"
 CLASSES, ACCURACIES, FAULTS = "classes.csv", "accuracies.csv", "faults.csv"
 HEADERS = {
@@ -106,10 +115,15 @@ def append_rows(folder: Path, name: str, rows: Sequence[tuple]) -> None:
     if not (folder / name).exists():
         write_atomically(folder / name, _lines([HEADERS[name]]))
     try:
-        with open(folder / name, "a", encoding="utf-8", newline="") as file:
-            file.write(_lines(rows))
-            file.flush()
-            os.fsync(file.fileno())
+        before = (folder / name).stat().st_size
+        try:
+            with open(folder / name, "a", encoding="utf-8", newline="") as file:
+                file.write(_lines(rows))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            os.truncate(folder / name, before)  # no part of the rows, on a full disk
+            raise
     except OSError as error:
         raise RunError(f"can't write {folder / name}: {error.strerror}") from error
 
@@ -132,6 +146,16 @@ def drop_rows_after(folder: Path, epoch: int) -> None:
                 kept.append(line)
         if kept != lines:
             write_atomically(path, "".join(kept))
+
+
+def last_epoch(folder: Path) -> int:
+    """The last one with rows in epochs.csv, -1 if none has."""
+    try:
+        lines = (folder / EPOCHS).read_text(encoding="utf-8").splitlines()[1:]
+    except OSError:
+        return -1
+    epochs = [line.split(",", 1)[0] for line in lines]
+    return max((int(epoch) for epoch in epochs if epoch.isdigit()), default=-1)
 
 
 def _lines(rows: Iterable[tuple]) -> str:

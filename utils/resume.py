@@ -8,7 +8,8 @@ from utils import checkpoints
 from utils.config import FIELDS, Config, fields_on_resume, from_stored
 from utils.errors import UsageError
 from utils.logs import log
-from utils.run_folder import is_run_folder, run_folder_of
+from utils.records import last_epoch
+from utils.run_folder import CONFIG_FILE, is_run_folder, read_config, run_folder_of
 
 
 class Found(NamedTuple):
@@ -19,15 +20,46 @@ class Found(NamedTuple):
     folder: Path | None
 
 
-def find(path: Path) -> Found:
-    """A run folder's furthest readable checkpoint, or the checkpoint named; raises UsageError."""
-    if path.is_dir():
-        if not is_run_folder(path):
-            raise UsageError(f"--resume {path}: is not a run folder; name one, or a checkpoint")
-        checkpoint, content = checkpoints.newest_readable(path / "model")
-        return Found(checkpoint, content, path)
-    content = checkpoints.read_checkpoint(path, "resume")
-    return Found(path, content, run_folder_of(path))
+def find(path: Path, processes: int) -> Found | None:
+    """A run folder's furthest readable checkpoint, or the checkpoint named; None for a run that was
+    stopped before its first one. Raises UsageError."""
+    if not path.is_dir():
+        content = checkpoints.read_checkpoint(path, "resume")
+        return Found(path, content, run_folder_of(path))
+    if not is_run_folder(path):
+        raise UsageError(f"--resume {path}: is not a run folder; name one, or a checkpoint")
+    furthest = checkpoints.furthest_readable(path / "model", processes)
+    if furthest is not None:
+        return Found(*furthest, path)
+    if last_epoch(path) > 0:
+        raise UsageError(f"--resume {path}: there is no checkpoint in model/; start the run anew")
+    return None
+
+
+def matching_runs(parent: Path, typed: dict[str, Any]) -> list[Path]:
+    """The run folders in `parent` that were started with these flags, newest first; technical ones
+    and the number of epochs may differ."""
+    wanted = what_it_is(typed)
+    found = []
+    for path in parent.glob(f"*/{CONFIG_FILE}"):
+        try:
+            started = path.stat().st_mtime_ns
+            kept = read_config(path.parent)["typed"]
+        except (OSError, UsageError, KeyError, TypeError):
+            continue  # no run, or none any more
+        if not kept.get("test") and what_it_is(kept) == wanted:
+            found.append((started, path.parent))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def what_it_is(typed: dict[str, Any]) -> dict[str, Any]:
+    """Of a run, by its flags: those that make it another run."""
+    kinds = fields_on_resume("fixed") | fields_on_resume("free")
+    return {name: typed.get(name, FIELDS[name].default) for name in kinds}
+
+
+def technical_flags(typed: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in typed.items() if name in fields_on_resume("technical")}
 
 
 def stored_config(content: dict[str, Any], path: Path) -> Config:
@@ -39,6 +71,28 @@ def stored_config(content: dict[str, Any], path: Path) -> Config:
     return from_stored(content["config"])
 
 
+def kept_config(folder: Path, stored: Config, reset_lr: bool) -> Config:
+    """A checkpoint's configuration, with what a later start of its run has changed, as config.json
+    has it. Raises UsageError where that was edited into another run."""
+    resolved = read_config(folder).get("resolved")
+    if not isinstance(resolved, dict):
+        raise UsageError(f"{folder / CONFIG_FILE}: has no configuration under 'resolved'")
+    try:
+        kept = from_stored(resolved)
+    except UsageError as error:
+        raise UsageError(f"{folder / CONFIG_FILE}: {error}") from error
+    for name in fields_on_resume("fixed") - ({"lr"} if reset_lr else set()):
+        there, here = getattr(kept, name), getattr(stored, name)
+        if there != here:
+            hint = f", or repeat --reset_lr --lr {there}" if name == "lr" else ""
+            raise UsageError(
+                f"{folder / CONFIG_FILE}: {name} is {there!r} there, but the checkpoint has "
+                f"{here!r}; put that back{hint}"
+            )
+    changed = fields_on_resume("free") | fields_on_resume("technical")
+    return dataclasses.replace(stored, **{name: getattr(kept, name) for name in changed})
+
+
 def resumed_config(stored: Config, typed: dict[str, Any]) -> Config:
     """The stored configuration with what was typed, each change logged.
 
@@ -47,7 +101,8 @@ def resumed_config(stored: Config, typed: dict[str, Any]) -> Config:
     starts = fields_on_resume("start")
     wanted = {name: value for name, value in typed.items() if name not in starts}
     new = dataclasses.replace(stored, **wanted)
-    free = fields_on_resume("free") | ({"lr"} if typed.get("reset_lr") else set())
+    free = fields_on_resume("free") | fields_on_resume("technical")
+    free |= {"lr"} if typed.get("reset_lr") else set()
     for name in FIELDS:
         before, after = getattr(stored, name), getattr(new, name)
         if name not in wanted or before == after:

@@ -1,7 +1,14 @@
 """A run's folder: its name, its making, what lies where, and the configuration file in it."""
 
+import errno
+import fcntl
 import json
+import os
+import platform
+import secrets
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +18,13 @@ from utils.errors import RunError, UsageError
 from utils.files import replacing
 
 CONFIG_FILE = "config.json"
+LOCK_FILE = ".lock"
 CHECKPOINT_SUFFIX = ".pth.tar"
 MOST_OF_A_NAME = 1000
+
+
+class RunInUseError(UsageError):
+    """A run that another process has in hand."""
 
 
 def checkpoint_stem(path: str) -> str:
@@ -58,30 +70,60 @@ def run_folder_of(checkpoint: Path) -> Path | None:
     return folder if checkpoint.resolve().parent.name == "model" and is_run_folder(folder) else None
 
 
-def make_folder(parent: Path, name: str, overwrite: bool) -> Path:
-    """A new folder of that name, or of `name_001` and so on where it is taken.
+def make_folder(parent: Path, name: str, overwrite: bool, fill: Callable[[Path], None]) -> Path:
+    """A new folder of that name, or of `name_001` and so on where it is taken; it is filled before
+    it gets its name.
 
-    Making a folder is atomic, so two runs that start at the same moment get one each.
+    Naming is atomic, so two runs that start at the same moment get one each, and a kill leaves no
+    half of a folder.
     """
     folder = parent / name
+    new = parent / f".{name}.{secrets.token_hex(4)}"
     try:
         parent.mkdir(parents=True, exist_ok=True)
         if overwrite and folder.exists():
             if not is_run_folder(folder):
                 raise UsageError(f"--overwrite: {folder} is not a run folder; remove it by hand")
-            shutil.rmtree(folder)
+            with held(folder):
+                shutil.rmtree(folder)
+        new.mkdir()
+        fill(new)
         for number in range(MOST_OF_A_NAME):
             try:
-                folder.mkdir()
-            except FileExistsError:
+                os.rename(new, folder)  # fails where there is anything but an empty folder
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise
                 folder = parent / f"{name}_{number + 1:03d}"
             else:
                 return folder
-    except OSError as error:
+    except (OSError, RunError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"--output_dir {parent}: can't write there ({error.strerror}); name another"
+            f"--output_dir {parent}: can't write there ({reason}); name another"
         ) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     raise UsageError(f"--output_dir {parent}: {MOST_OF_A_NAME} runs of this name; add a --suffix")
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Within, no other process can hold this run; raises UsageError where one does.
+
+    The lock goes with the process, however it ends. Disks without locks do without.
+    """
+    with open(folder / LOCK_FILE, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                file.seek(0)
+                raise RunInUseError(f"{folder}: is being run by {file.read().strip()}") from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        yield
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,0 +1,259 @@
+"""Runs that are stopped at any point, and go on as if they had not been."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import TINY, classifier_arguments, run
+from model import engine, passes, recording, tasks
+from test_run import records
+from utils import checkpoints, errors, plots
+from utils.checkpoints import read_checkpoint
+
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
+LAST = Path("model") / checkpoints.LAST
+
+# where a signal falls: what is called then, and for the how many-th time
+POINTS = {
+    "epoch 0, first batch": (passes, "on_device", 1),
+    "epoch 0, validation": (passes, "on_device", 3),
+    "epoch 0, saving": (checkpoints, "write_checkpoint", 1),
+    "epoch 1, first batch": (engine.Learner, "learn", 1),
+    "epoch 1, last batch": (engine.Learner, "learn", 2),
+    "epoch 1, recording": (recording, "append_rows", 7),
+    "epoch 1, validation": (passes, "on_device", 6),
+    "epoch 1, saving": (checkpoints, "write_checkpoint", 2),
+    "epoch 0, plotting": (plots, "draw_all", 1),
+    "epoch 2, first batch": (engine.Learner, "learn", 3),
+    "epoch 3, first batch": (engine.Learner, "learn", 5),
+    "epoch 3, validation": (passes, "on_device", 12),
+    "epoch 3, saving": (checkpoints, "write_checkpoint", 4),
+    "epoch 3, plotting": (plots, "draw_all", 2),
+}
+AT_THE_END = ("epoch 3, saving", "epoch 3, plotting")  # nothing is left to stop
+
+
+def signalled(owner: object, name: str, nth: int, number: int, patch: pytest.MonkeyPatch) -> None:
+    """The signal arrives in the middle of the nth call."""
+    original = getattr(owner, name)
+    calls = 0
+
+    def call(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            os.kill(os.getpid(), number)
+        return original(*arguments, **options)
+
+    patch.setattr(owner, name, call)
+
+
+def same_end(folder: Path, expected: Path) -> None:
+    """Records, weights, optimizer and random state, bit for bit."""
+    assert records(folder) == records(expected)
+    names = {path.name for path in (expected / "model").iterdir()}
+    assert {path.name for path in (folder / "model").iterdir()} == names
+    for name in names:
+        one, other = (read_checkpoint(f / "model" / name, "resume") for f in (folder, expected))
+        assert one["best"] == other["best"]
+        assert one["iteration"] == other["iteration"]
+        for key, value in other["state_dict"].items():
+            assert torch.equal(one["state_dict"][key], value), key
+        for index, state in other["optimizer"]["state"].items():
+            for key, value in state.items():
+                assert torch.equal(one["optimizer"]["state"][index][key], value)
+        states = (content["random_states"][0]["torch"] for content in (one, other))
+        assert torch.equal(*states)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_run_goes_on_as_if_it_had_not_been_stopped(point, pretrained_run, tmp_path):
+    owner, name, nth = POINTS[point]
+    with pytest.MonkeyPatch.context() as patch:
+        signalled(owner, name, nth, signal.SIGTERM, patch)
+        status = run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path)
+    (folder,) = tmp_path.iterdir()
+    if point in AT_THE_END:
+        assert status == 0
+    else:
+        assert status == errors.PREEMPTED
+        assert (folder / LAST).exists()
+        assert run("--resume", folder) == 0
+    same_end(folder, pretrained_run)
+
+
+def test_a_stopped_classifier_goes_on_too(pretrained_run, classifier_run, tmp_path):
+    """It has running statistics, and estimates them first."""
+    arguments = [*classifier_arguments(pretrained_run, 2), "--output_dir", tmp_path]
+    with pytest.MonkeyPatch.context() as patch:
+        signalled(tasks.ClassificationTask, "forward", 1, signal.SIGTERM, patch)
+        assert run(*arguments) == errors.PREEMPTED
+    (folder,) = tmp_path.iterdir()
+    assert not (folder / LAST).exists()
+    for nth in (1, 6):
+        with pytest.MonkeyPatch.context() as patch:
+            signalled(tasks.ClassificationTask, "forward", nth, signal.SIGUSR1, patch)
+            assert run("--resume", folder) == errors.PREEMPTED
+    assert run("--resume", folder) == 0
+    same_end(folder, classifier_run)
+
+
+def test_gradients_are_not_lost_between_two_updates(tmp_path):
+    arguments = [*TINY, "--train_len", 24, "--grad_accum", 4, "--num_epochs", 1, "--not_save_best"]
+    assert run(*arguments, "--output_dir", tmp_path / "whole") == 0
+    with pytest.MonkeyPatch.context() as patch:
+        signalled(engine.Learner, "learn", 2, signal.SIGTERM, patch)
+        assert run(*arguments, "--output_dir", tmp_path / "parts") == errors.PREEMPTED
+    (folder,) = (tmp_path / "parts").iterdir()
+    content = read_checkpoint(folder / LAST, "resume")
+    assert content["position"][0][0] == 4  # the update's end
+    assert run("--resume", folder) == 0
+    same_end(folder, next((tmp_path / "whole").iterdir()))
+
+
+def test_ctrl_c_keeps_the_position_as_well(pretrained_run, tmp_path, capsys):
+    with pytest.MonkeyPatch.context() as patch:
+        signalled(engine.Learner, "learn", 3, signal.SIGINT, patch)
+        assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == errors.Stopped.status
+    (folder,) = tmp_path.iterdir()
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message == (f"run_model.py: stopped by Ctrl-C; to go on: run_model.py --resume {folder}")
+    assert run("--resume", folder) == 0
+    same_end(folder, pretrained_run)
+
+
+def test_a_second_ctrl_c_comes_at_once(tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        signalled(engine.Learner, "learn", 1, signal.SIGINT, patch)
+        signalled(engine.Learner, "update", 1, signal.SIGINT, patch)
+        assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == errors.Stopped.status
+    (folder,) = tmp_path.iterdir()
+    assert not (folder / LAST).exists()
+
+
+def test_the_clock_saves_too_and_its_position_goes_with_its_epoch(
+    pretrained_run, tmp_path, monkeypatch
+):
+    saved = []
+    write = checkpoints.write_checkpoint
+
+    def note(path, content):
+        saved.append((path.name, content["epoch"], content.get("position", [None])[0]))
+        write(path, content)
+
+    monkeypatch.setattr(checkpoints, "write_checkpoint", note)
+    arguments = ["--num_epochs", 3, "--checkpoint_minutes", 1e-9, "--output_dir", tmp_path]
+    assert run(*TINY, *arguments) == 0
+    done = [(epoch, position[0]) for name, epoch, position in saved if position is not None]
+    assert {(0, 0), (0, 1), (0, 2)} <= set(done)
+    same_end(next(tmp_path.iterdir()), pretrained_run)
+
+
+def stopped_run(output: Path) -> Path:
+    """In epoch 1, after its first batch."""
+    with pytest.MonkeyPatch.context() as patch:
+        signalled(engine.Learner, "learn", 1, signal.SIGTERM, patch)
+        assert run(*TINY, "--num_epochs", 3, "--output_dir", output) == errors.PREEMPTED
+    (folder,) = output.iterdir()
+    return folder
+
+
+def test_a_damaged_position_gives_way_to_the_last_epoch(pretrained_run, tmp_path, capsys):
+    folder = stopped_run(tmp_path)
+    (folder / LAST).write_bytes((folder / LAST).read_bytes()[:1000])
+    assert run("--resume", folder) == 0
+    assert "last.pth.tar: can't be loaded" in capsys.readouterr().err
+    same_end(folder, pretrained_run)
+
+
+def test_a_position_of_several_processes_gives_way_to_the_last_epoch(
+    pretrained_run, tmp_path, capsys
+):
+    folder = stopped_run(tmp_path)
+    content = read_checkpoint(folder / LAST, "resume")
+    content["position"] *= 2
+    checkpoints.write_checkpoint(folder / LAST, content)
+    assert run("--resume", folder) == 0
+    assert "was saved by 2 processes, and now there are 1" in capsys.readouterr().err
+    same_end(folder, pretrained_run)
+
+
+def test_a_position_that_an_epoch_has_overtaken_is_not_used(pretrained_run, tmp_path):
+    folder = tmp_path / "run"
+    position = stopped_run(tmp_path / "other") / LAST
+    shutil.copytree(pretrained_run, folder)
+    (folder / "model/epoch3_unexp.pth.tar").unlink()
+    shutil.copy(position, folder / LAST)  # as if killed before it was removed
+    assert run("--resume", folder) == 0
+    same_end(folder, pretrained_run)
+
+
+# ------------------------------------------------------------------ --resume auto
+
+
+def auto(output: Path, *flags: object) -> int:
+    return run(*TINY, "--resume", "auto", "--output_dir", output, *flags)
+
+
+def test_auto_starts_goes_on_and_ends(pretrained_run, tmp_path, capsys):
+    with pytest.MonkeyPatch.context() as patch:
+        signalled(engine.Learner, "learn", 3, signal.SIGTERM, patch)
+        assert auto(tmp_path, "--num_epochs", 3) == errors.PREEMPTED
+    assert auto(tmp_path, "--num_epochs", 3, "--log_freq", 1) == 0
+    (folder,) = tmp_path.iterdir()
+    same_end(folder, pretrained_run)
+    capsys.readouterr()
+    assert auto(tmp_path, "--num_epochs", 3) == 0
+    assert "has reached its epochs already" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [folder]
+    same_end(folder, pretrained_run)
+
+
+def test_auto_tells_runs_apart_by_what_was_typed(tmp_path):
+    unseeded = [word for word in TINY if word not in ("--seed", "7")]
+    flags = ["--resume", "auto", "--num_epochs", 0, "--output_dir", tmp_path]
+    for _ in range(2):
+        assert run(*unseeded, *flags) == 0
+        assert run(*unseeded, *flags, "--seed", 8) == 0
+        assert run(*unseeded, *flags, "--wd", 0.1) == 0
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_auto_takes_the_newest_that_no_one_runs(tmp_path):
+    for _ in range(2):
+        assert run(*TINY, "--num_epochs", 0, "--output_dir", tmp_path) == 0
+    old, new = sorted(tmp_path.iterdir())
+    assert auto(tmp_path, "--num_epochs", 1) == 0
+    assert (new / "model/epoch1.pth.tar").exists()
+    assert not (old / "model/epoch1.pth.tar").exists()
+
+
+def test_auto_uses_pretrained_weights_only_when_it_starts(pretrained_run, tmp_path, capsys):
+    weights = tmp_path / "weights.pth.tar"
+    shutil.copy(next((pretrained_run / "model").glob("best_epoch*")), weights)
+    flags = ["--pretrained", weights, "--num_epochs"]
+    assert auto(tmp_path / "runs", *flags, 0) == 0
+    weights.unlink()
+    assert auto(tmp_path / "runs", *flags, 1) == 0
+    assert auto(tmp_path / "other", *flags, 1) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert run("--resume", tmp_path, "--pretrained", weights) == 2
+    assert run("--resume", "auto", "--test", weights) == 2
+
+
+def test_a_run_stopped_before_anything_was_saved_starts_again_in_its_folder(
+    pretrained_run, tmp_path
+):
+    assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == 0
+    (folder,) = tmp_path.iterdir()
+    for path in (folder / "model").iterdir():
+        path.unlink()
+    lines = (folder / "epochs.csv").read_text().splitlines()
+    (folder / "epochs.csv").write_text("\n".join(lines[:2]) + "\n")
+    assert auto(tmp_path, "--num_epochs", 3) == 0
+    assert list(tmp_path.iterdir()) == [folder]
+    same_end(folder, pretrained_run)

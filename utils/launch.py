@@ -1,0 +1,57 @@
+"""Several processes on this machine, one per GPU, through torch's elastic launcher."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from utils.device import gpu_numbers
+from utils.errors import PREEMPTED, RunError, Stopped
+
+SECONDS_TO_SAVE = 600  # that processes get after a signal, before they are killed
+
+
+def processes_to_launch(gpu: str, cpu_only: bool) -> int:
+    """How many --gpu asks for: one on each GPU named, none beside this one without CUDA."""
+    count = len(gpu_numbers(gpu))
+    return count if count > 1 and not cpu_only and torch.cuda.is_available() else 1
+
+
+def launch(program: Path, arguments: list[str], count: int) -> int:
+    """Runs the program `count` times as one distributed run; → its exit status.
+
+    Raises RunError when a process was killed, naming its rank.
+    """
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    def forward(number: int, _: object) -> None:  # which the launcher does for SIGTERM and SIGINT
+        raise SignalException("asked to stop", signal.Signals(number))
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SECONDS_TO_SAVE))
+    signal.signal(signal.SIGUSR1, forward)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)(str(program), *arguments)
+    except SignalException as stop:
+        return Stopped.status if stop.sigval == signal.SIGINT else PREEMPTED
+    except ChildFailedError as error:
+        rank, first = min(error.failures.items(), key=lambda item: item[1].timestamp)
+        if first.exitcode >= 0:  # it has said why
+            return first.exitcode
+        raise RunError(
+            f"rank {rank} (process {first.pid}) was killed by "
+            f"{signal.Signals(-first.exitcode).name}, and the others were ended"
+        ) from None
+    return 0
