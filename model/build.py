@@ -17,9 +17,6 @@ from utils.errors import UsageError
 from utils.processes import ALONE, Processes
 from utils.streams import stream
 
-# tensor cores take 16-bit channels last; in float32, and on CPUs, it gives nothing
-MEMORY_FORMATS = {False: torch.preserve_format, True: torch.channels_last_3d}
-
 
 def build_task(
     config: Config,
@@ -66,7 +63,9 @@ def build_learner(
         if not on_gpu:
             raise UsageError("--sync_bn: torch has it on GPUs only; leave it out")
         task = nn.SyncBatchNorm.convert_sync_batchnorm(task)
-    task = task.to(runtime.device, memory_format=MEMORY_FORMATS[on_gpu and config.amp != "off"])
+    task = task.to(runtime.device)
+    if on_gpu and config.amp != "off":  # what tensor cores take; in float32 nothing is gained
+        task.model.backbone.to(memory_format=torch.channels_last_3d)
     groups = parameter_groups(task.model, config.train_what)
     freeze_all_but(task.model, groups)
     if config.compile:

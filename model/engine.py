@@ -81,9 +81,9 @@ def evaluate(task: nn.Module, run: Pass) -> Result:
     """With the first process's running statistics of batch norm, where there are any."""
     task.eval()
     run.runtime.processes.take_from_first(task.buffers())
-    with torch.inference_mode(), run.runtime.autocast():
+    with torch.inference_mode():
         for clips, batch in run:
-            with run.network.running():
+            with run.network.running(), run.runtime.autocast():
                 output = task(clips, batch)
             run.add(batch, output)
     return run.result()
@@ -123,12 +123,13 @@ def estimate_statistics(
     for norm in missing:
         norm.momentum = None
     count = 0
-    with torch.no_grad(), runtime.autocast():
+    with torch.no_grad():
         for batch in islice(batches, BATCHES_FOR_BATCH_NORM):
             between()
             if not len(batch.item):
                 continue
-            task(*on_device(batch, runtime.device))
+            with runtime.autocast():
+                task(*on_device(batch, runtime.device))
             count += 1
     for norm in missing:
         norm.momentum = momentum[norm]

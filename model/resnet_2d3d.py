@@ -4,11 +4,24 @@ Stages 1 and 2 convolve single frames; stages 3 and 4 convolve over time as well
 planes rather than 512, and its last block has no final ReLU, so features may be negative.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 STEM_PLANES = 64
 STAGE_PLANES = (64, 128, 256, 256)
+
+
+class Conv3d(nn.Conv3d):
+    """On CPUs in bfloat16, oneDNN never computes the gradient of weights that reach over 3 frames
+    when there are 2 of them (seen in torch 2.14): there the frames around them are put in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        reaches_over = self.kernel_size[0] == 3 and x.shape[2] == 2
+        if reaches_over and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            x = functional.pad(x, (0, 0, 0, 0, 1, 1))
+            return functional.conv3d(x, self.weight, None, self.stride, (0, *self.padding[1:]))
+        return super().forward(x)
 
 
 class BatchNorm3d(nn.BatchNorm3d):
@@ -54,7 +67,7 @@ class Block(nn.Module):
         self.final_relu = final_relu
         for i, (planes_in, planes_out, kernel, strided) in enumerate(convolutions, start=1):
             time_kernel = kernel if is_3d else 1
-            conv = nn.Conv3d(
+            conv = Conv3d(
                 planes_in,
                 planes_out,
                 kernel_size=(time_kernel, kernel, kernel),

@@ -1,0 +1,228 @@
+"""What changes rounding or speed: --amp, --compile, --grad_accum, --deterministic."""
+
+import math
+import warnings
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from conftest import ON_CPU, TINY, run
+from model import resnet_2d3d
+from model.build import build_learner, compiler
+from model.engine import Learner
+from model.passes import on_device
+from model.resnet_2d3d import Conv3d
+from utils import device
+from utils.batch import Batch
+from utils.config import Config
+from utils.device import Runtime, use_deterministic_algorithms
+
+SMALL = {"dataset": "Gabors", "img_dim": 64, "num_seq_in": 2, "pred_step": 1, "seed": 3}
+
+
+def learner(runtime: Runtime = ON_CPU, num_classes: int = 5, **options) -> Learner:
+    """Without dropout, whose draws differ between a compiled model and a plain one."""
+    made = build_learner(Config(**{**SMALL, **options}), num_classes, False, runtime)
+    for module in made.task.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    made.task.train()
+    return made
+
+
+def batch(B: int = 4, seed: int = 0, N: int = 3, img_dim: int = 64) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    clip = torch.randint(256, (B, N, 3, 5, img_dim, img_dim), generator=generator).byte()
+    labels = torch.randint(2, (B, N, 5, 2), generator=generator)
+    return Batch(clip, labels, torch.arange(B))
+
+
+def learned(made: Learner, *batches: Batch) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """→ (losses, the gradients before any update)."""
+    losses = [made.learn(*on_device(one, made.runtime.device)).loss.item() for one in batches]
+    return losses, {name: p.grad.clone() for name, p in made.model.named_parameters()}
+
+
+def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
+    """1: they point the same way."""
+    return functional.cosine_similarity(one.flatten(), other.flatten(), dim=0).item()
+
+
+def bf16() -> Runtime:
+    return Runtime(torch.device("cpu"), amp="bf16")
+
+
+# ------------------------------------------------------------------ --amp
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_bf16_convolutions_over_time_give_their_weights_gradient(frames, stride):
+    """With two frames oneDNN leaves it as the memory was."""
+    torch.manual_seed(0)
+    conv = Conv3d(64, 64, 3, stride=stride, padding=1, bias=False)
+    x = torch.randn(4, 64, frames, 4, 4)
+    expected = torch.autograd.grad(
+        functional.conv3d(x, conv.weight, stride=stride, padding=1).square().mean(), conv.weight
+    )[0]
+    for _ in range(3):
+        junk = [torch.full(conv.weight.shape, 1e30, dtype=torch.bfloat16) for _ in range(4)]
+        del junk  # what the memory was
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = conv(x)
+        assert y.dtype == torch.bfloat16
+        (got,) = torch.autograd.grad(y.float().square().mean(), conv.weight)
+        assert (got - expected).norm() < 0.02 * expected.norm()
+
+
+@pytest.mark.parametrize("model", ["dpc-rnn", "lc-rnn"])
+def test_a_bf16_step_is_close_to_the_float32_one(model, narrow_backbone):
+    N = 3 if model == "dpc-rnn" else 2
+    (loss,), gradients = learned(learner(model=model), batch(N=N))
+    (rounded,), roundeds = learned(learner(bf16(), model=model), batch(N=N))
+    assert rounded != loss
+    assert rounded == pytest.approx(loss, rel=0.05)
+    for name, gradient in gradients.items():
+        assert likeness(gradient, roundeds[name]) > 0.5, name
+    whole = (torch.cat([g.flatten() for g in grads.values()]) for grads in (gradients, roundeds))
+    assert likeness(*whole) > 0.9
+
+
+@pytest.mark.parametrize("model", ["dpc-rnn", "lc-rnn"])
+def test_loss_and_scores_stay_float32(model, narrow_backbone):
+    made = learner(bf16(), model=model)
+    with made.runtime.autocast():
+        parts = on_device(batch(N=3 if model == "dpc-rnn" else 2), made.runtime.device)
+        output = made.task(*parts)
+    assert output.logits.dtype == output.loss.dtype == output.row_loss.dtype == torch.float32
+    assert not output.logits.equal(output.logits.bfloat16().float())
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+def test_runs_of_less_precision_train_and_resume(amp, narrow_backbone, tmp_path):
+    flags = [*TINY, "--amp", amp, "--num_epochs", 1, "--output_dir", tmp_path]
+    assert run(*flags) == 0
+    (folder,) = tmp_path.iterdir()
+    assert run("--resume", folder, "--num_epochs", 2) == 0
+    assert run("--resume", folder, "--num_epochs", 3, "--amp", "off") == 0
+    losses = pd.read_csv(folder / "epochs.csv")["loss"]
+    assert len(losses) == 8
+    assert all(math.isfinite(loss) for loss in losses)
+
+
+def test_the_scaler_is_there_for_fp16_alone():
+    for amp in ("off", "bf16", "fp16"):
+        made = learner(Runtime(torch.device("cpu"), amp=amp), img_dim=32)
+        assert made.scaler.is_enabled() == (amp == "fp16")
+
+
+# ------------------------------------------------------------------ --grad_accum
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_an_update_takes_the_mean_of_its_batches_gradients(count, narrow_backbone):
+    """Two of three, where the epoch ends early."""
+    batches = [batch(seed=seed) for seed in range(2)]
+    singles = [learned(learner(), one) for one in batches]
+    made = learner(grad_accum=count)
+    losses, _ = learned(made, *batches)
+    assert losses == [loss for (loss,), _ in singles]
+    made.optimizer = torch.optim.SGD(made.model.parameters(), lr=1.0)
+    before = {name: p.detach().clone() for name, p in made.model.named_parameters()}
+    made.update()
+    assert made.pending == (0 if count == 2 else 2)
+    made.update(at_end=True)
+    assert not made.pending
+    for name, parameter in made.model.named_parameters():
+        mean = (singles[0][1][name] + singles[1][1][name]) / 2
+        assert torch.allclose(before[name] - parameter, mean, rtol=1e-3, atol=1e-5), name
+
+
+def test_accumulated_batches_are_one_large_batch_where_nothing_ties_clips_together(
+    narrow_backbone,
+):
+    """A classifier whose batch norms evaluate."""
+    whole = batch(B=6, N=2)
+    parts = [
+        Batch(whole.clip[i : i + 2], whole.labels[i : i + 2], whole.item[i : i + 2])
+        for i in (0, 2, 4)
+    ]
+    together, apart = learner(model="lc-rnn"), learner(model="lc-rnn", grad_accum=3)
+    for made in (together, apart):
+        made.task.eval()
+    (loss,), gradients = learned(together, whole)
+    losses, accumulated = learned(apart, *parts)
+    assert sum(losses) / 3 == pytest.approx(loss, rel=1e-5)
+    for name, gradient in gradients.items():
+        assert torch.allclose(accumulated[name], gradient, rtol=1e-3, atol=1e-5), name
+
+
+def test_runs_update_every_so_many_batches(narrow_backbone, tmp_path):
+    flags = [*TINY, "--train_len", 20, "--grad_accum", 2, "--num_epochs", 1, "--not_save_best"]
+    assert run(*flags, "--output_dir", tmp_path) == 0
+    (folder,) = tmp_path.iterdir()
+    content = torch.load(folder / "model/epoch1.pth.tar")
+    steps = {int(state["step"]) for state in content["optimizer"]["state"].values()}
+    assert steps == {3}  # 5 batches: 2, 2 and the last one
+    assert content["iteration"] == 5
+
+
+# ------------------------------------------------------------------ --compile, --deterministic
+
+
+def test_a_compiled_model_computes_the_same(monkeypatch, narrow_backbone):
+    if compiler() is None:  # says so, in one line
+        assert run(*TINY, "--compile") == 2
+        return
+    monkeypatch.setitem(resnet_2d3d.DEPTHS, "resnet18", (resnet_2d3d.BasicBlock, (1, 1, 1, 1)))
+    small = {"img_dim": 32, "num_seq_in": 1}
+    plain, compiled = learner(**small), learner(**small, compile=True)
+    assert compiled.task.state_dict().keys() == plain.task.state_dict().keys()
+    (loss,), gradients = learned(plain, batch(N=2, img_dim=32))
+    (again,), others = learned(compiled, batch(N=2, img_dim=32))
+    assert again == pytest.approx(loss, rel=1e-5)
+    for name, gradient in gradients.items():
+        assert torch.allclose(others[name], gradient, rtol=1e-2, atol=1e-4), name
+
+
+def test_without_a_compiler_compile_says_so(monkeypatch, narrow_backbone, tmp_path, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert run(*TINY, "--compile", "--output_dir", tmp_path) == 2
+    assert "--compile: needs a C++ compiler" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def undone(monkeypatch):
+    """What --deterministic sets is set back."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    with warnings.catch_warnings():
+        yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_deterministic_names_once_what_it_can_not_have(undone, monkeypatch):
+    named = []
+    monkeypatch.setattr(device.log, "warning", lambda text, *values: named.append(text % values))
+    use_deterministic_algorithms()
+    assert torch.are_deterministic_algorithms_enabled()
+    for _ in range(2):
+        warnings.warn(
+            "max_pool3d_with_indices_backward_cuda does not have a deterministic implementation",
+            UserWarning,
+            stacklevel=1,
+        )
+    assert named == [
+        "--deterministic: there is no such algorithm for max_pool3d_with_indices_backward_cuda"
+    ]
+
+
+def test_deterministic_changes_nothing_on_a_cpu(undone, narrow_backbone, pretrained_run, tmp_path):
+    assert run(*TINY, "--num_epochs", 1, "--deterministic", "--output_dir", tmp_path) == 0
+    (folder,) = tmp_path.iterdir()
+    expected = pd.read_csv(pretrained_run / "predictions.csv").query("epoch <= 1")
+    assert pd.read_csv(folder / "predictions.csv").equals(expected)
