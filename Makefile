@@ -1,4 +1,5 @@
-# make demo: the main job at laptop size, demo-video: the same on real clips; test: ruff and the tests.
+# make demo: the main job at laptop size, demo-video: the same on real clips; test: ruff and the tests;
+# test-slurm: the batch scripts on a real Slurm (as root, on Debian); test-faults: runs killed many times.
 # Each installs what it needs.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VIDEO_RUN = --dataset ucf101 --net resnet18 --img_dim 64 --ucf_hmdb_ms_ds 2 --nu
 	--data_path_dir demo_video/data --output_dir demo_video/runs --seed 100 --overwrite
 VIDEO_NAME = demo_video/runs/ucf101-64_r18
 
-.PHONY: demo demo-video test benchmark clean
+.PHONY: demo demo-video test test-slurm test-faults benchmark clean
 
 demo: .venv/run
 	$(BIN)/python run_model.py $(DEMO)
@@ -32,6 +33,14 @@ test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+test-slurm: .venv/test
+	command -v munged && command -v slurmctld && command -v slurmd && command -v sbatch || \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends slurm-wlm munge; }
+	$(BIN)/python -m pytest tests/slurm/on_slurm.py
+
+test-faults: .venv/test
+	$(BIN)/python -m pytest -s tests/many_kills.py
 
 benchmark: .venv/run
 	$(BIN)/python tests/benchmark.py

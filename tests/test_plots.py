@@ -204,6 +204,14 @@ def test_gabor_run_draws(tmp_path, modes, expected):
     assert {path.name for path in tmp_path.iterdir() if path.suffix != ".csv"} == set(expected)
 
 
+def test_a_run_that_predicts_only_gray_draws(tmp_path):
+    write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]})
+    rows = pd.read_csv(tmp_path / "predictions.csv")
+    rows = rows.assign(target=10, image="G", orientation=np.nan, is_U=0)
+    rows.to_csv(tmp_path / "predictions.csv", index=False)
+    assert {path.name for path in draw_all(tmp_path)} >= set(CURVES)
+
+
 def test_gabor_test_draws(tmp_path):
     write_run(tmp_path, gabor_classes(), {"test": [14]}, epoch_modes=("test",))
     assert [path.name for path in draw_all(tmp_path)] == CURVES + MATRICES

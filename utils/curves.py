@@ -123,6 +123,8 @@ def focus_on_what_follows(
     The rest is what comes after the first eighth; `floor` is a value that stays in sight. `panels`
     share their axis.
     """
+    if not losses:
+        return
     highest = max(values.max() for values in losses)
     later = [values[values.index > values.index.max() / 8] for values in losses]
     top = 1.15 * max(floor, *(values.max() for values in later if len(values)), 0.0)

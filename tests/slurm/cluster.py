@@ -1,0 +1,230 @@
+"""A real Slurm on this machine, for as long as a `with` statement: one node that claims eight CPUs
+and two GPUs, with its own configuration, ports, key and state in one temporary folder.
+
+Needs Debian's slurm-wlm and munge. Nothing of a Slurm or munge that is installed here is touched.
+"""
+
+import ctypes
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 300  # seconds, for whatever is waited for
+FINAL = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
+PR_SET_CHILD_SUBREAPER = 36
+CONFIG = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmdParameters=config_overrides
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+JobRequeue=1
+JobAcctGatherType=jobacct_gather/none
+SchedulerParameters=sched_interval=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 Gres=gpu:2
+PartitionName=normal Nodes=ALL Default=YES PriorityTier=1
+PartitionName=grace Nodes=ALL PriorityTier=1 GraceTime=120
+PartitionName=urgent Nodes=ALL PriorityTier=2 PreemptMode=OFF
+"""
+
+
+class Cluster:
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+        self.folder.chmod(0o755)  # the user munge looks in
+        self.daemons: list[subprocess.Popen] = []
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SLURM_", "SBATCH_", "SRUN_"))
+        } | {"SLURM_CONF": str(self.folder / "slurm.conf")}
+
+    def __enter__(self) -> "Cluster":
+        # what a daemon leaves behind becomes a child of this process, so `stop` finds it
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `with` ends by it, too
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        user = pwd.getpwuid(os.getuid()).pw_name
+        guard = "munge" if user == "root" else None
+        munge = self.folder / "munge"
+        for folder in (self.folder / "state", self.folder / "spool", munge):
+            folder.mkdir()
+        (munge / "key").write_bytes(secrets.token_bytes(128))
+        (munge / "key").chmod(0o600)
+        if guard:
+            for path in (munge, munge / "key"):
+                shutil.chown(path, guard, guard)
+        host = socket.gethostname().split(".")[0]
+        (self.folder / "slurm.conf").write_text(
+            CONFIG.format(host=host, ports=free_ports(2), user=user, folder=self.folder)
+        )
+        gpus = "".join(f"Name=gpu File=/dev/{device}\n" for device in ("null", "zero"))
+        (self.folder / "gres.conf").write_text(gpus)
+        places = {"key": "key-file", "socket": "socket", "pid": "pid-file", "seed": "seed-file"}
+        options = [f"--{option}={munge / name}" for name, option in places.items()]
+        self.daemon("munged", "--foreground", *options, user=guard, group=guard)
+        wait_until((munge / "socket").exists, self.logs)
+        self.daemon("slurmctld", "-D")
+        self.daemon("slurmd", "-D")
+        wait_until(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T"), self.logs)
+
+    def daemon(self, name: str, *arguments: str, **options: Any) -> None:
+        path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        assert path, f"{name}: not found; install Debian's slurm-wlm and munge"
+        with open(self.folder / f"{name}.log", "w") as log:
+            self.daemons.append(
+                subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "TERM", path, *arguments],
+                    env=self.environment,
+                    cwd="/",
+                    stdout=log,
+                    stderr=log,
+                    **options,
+                )
+            )
+
+    def stop(self) -> None:
+        """The daemons, then the jobs and whatever else they have left."""
+        for daemon in reversed(self.daemons):
+            daemon.terminate()
+            try:
+                daemon.wait(30)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        while left := children():  # the children of those that end are the next
+            for process in left:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+        shutil.rmtree(self.folder)
+
+    def logs(self) -> str:
+        logs = sorted(self.folder.glob("*.log"))
+        return "\n".join(f"{log.name}:\n{log.read_text()[-3000:]}" for log in logs)
+
+    # ------------------------------------------------------------------ jobs
+
+    def ask(self, *command: str, **variables: object) -> str:
+        """The output of one of Slurm's commands; what goes wrong is in it too."""
+        done = subprocess.run(
+            command,
+            env=self.environment | {name: str(value) for name, value in variables.items()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return done.stdout.strip()
+
+    def submit(self, *arguments: str | Path, **variables: object) -> str:
+        """→ the job's id; its output goes to `output`."""
+        command = ("sbatch", "--parsable", f"--output={self.folder}/%A_%a.out")
+        answer = self.ask(*command, *map(str, arguments), **variables)
+        assert answer.isdecimal(), answer
+        return answer
+
+    def job(self, job: str) -> dict[str, str]:
+        """What scontrol shows of it, such as JobState, Restarts, ExitCode."""
+        shown = self.ask("scontrol", "--oneliner", "show", "job", job)
+        return dict(pair.split("=", 1) for pair in shown.split() if "=" in pair)
+
+    def until(self, true: Callable[[], bool], *jobs: str) -> None:
+        """Raises RuntimeError at once if one of these fails, TimeoutError after PATIENCE."""
+
+        def failed() -> bool:
+            return any(self.job(job).get("JobState") == "FAILED" for job in jobs)
+
+        wait_until(lambda: true() or failed(), lambda: self.report(*jobs))
+        if not true():
+            raise RuntimeError(self.report(*jobs))
+
+    def end_of(self, job: str) -> dict[str, str]:
+        wait_until(lambda: self.job(job).get("JobState") in FINAL, lambda: self.report(job))
+        return self.job(job)
+
+    def release(self, job: str, **changes: object) -> None:
+        """Starts a job that was requeued once, and would wait for two minutes."""
+
+        def waits() -> bool:
+            shown = self.job(job)
+            return (shown.get("JobState"), shown.get("Restarts")) == ("PENDING", "1")
+
+        self.until(waits, job)
+        changed = [f"{name}={value}" for name, value in changes.items()]
+        # not in the second in which it was requeued: a node refuses it then
+        answer = self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3", *changed)
+        assert not answer, answer
+
+    def output(self, job: str) -> str:
+        paths = sorted(self.folder.glob(f"{job.split('_')[0]}_*.out"))
+        return "\n".join(f"{path.name}:\n{path.read_text()}" for path in paths)
+
+    def report(self, *jobs: str) -> str:
+        return "\n".join(f"job {job} is {self.job(job)}\n{self.output(job)}" for job in jobs)
+
+
+def wait_until(true: Callable[[], bool], report: Callable[[], str]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(report())
+        time.sleep(0.5)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def children() -> list[int]:
+    """Of this process."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = stat.read_text().rpartition(")")[2].split()[1]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(parent) == os.getpid():
+            found.append(int(stat.parent.name))
+    return found

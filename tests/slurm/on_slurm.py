@@ -1,0 +1,184 @@
+"""The batch scripts on a real Slurm: jobs that are signalled, preempted, cancelled, or fail.
+
+    python -m pytest tests/slurm/on_slurm.py        (make test-slurm installs Slurm first)
+
+What trains is run_model.py with a narrow network, halted where it is to be signalled; where no
+training is needed stand_in.py takes its place.
+"""
+
+import csv
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import PATIENCE, Cluster, children
+
+from utils.records import EPOCHS, MEASURED, PREDICTIONS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SCRIPT = "slurm/run_dpc_gabors.sh"
+TINY = shlex.split(
+    "--img_dim 32 --num_gabors 5 --train_len 16 --batch_size 4 --num_epochs 2 --unexp_epoch 2 "
+    "--U_prob 0.5 --cpu_only"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as running:
+        yield running
+    assert children() == []
+    assert not running.folder.exists()
+
+
+def site_variables(folder: Path) -> dict[str, object]:
+    """What a site sets. Slurm's own commands are the real ones."""
+    (folder / "held").mkdir()
+    return {
+        "REPO": ROOT,
+        "OUTPUT_DIR": folder / "runs",
+        "RECORDS": folder / "records",
+        "HELD": folder / "held",
+        "OMP_NUM_THREADS": 1,
+    }
+
+
+@pytest.fixture
+def site(tmp_path) -> dict[str, object]:
+    return site_variables(tmp_path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def limited(cluster, tmp_path_factory) -> tuple[str, Path]:
+    """A job of two minutes, which is to be signalled two minutes before its end, and its records:
+    Slurm looks at time limits twice a minute, so it runs beside the first tests."""
+    folder = tmp_path_factory.mktemp("limited")
+    site = site_variables(folder) | {"STAND_IN": "wait", "NUM_SEEDS": 1}
+    site["PYTHON"] = python(folder, "stand_in.py")
+    job = cluster.submit("--array=0", "--cpus-per-task=1", "--time=2", SCRIPT, **site)
+    return job, site["RECORDS"]
+
+
+def python(folder: Path, program: str) -> Path:
+    """An interpreter that runs this program in place of run_model.py."""
+    path = folder / f"python-{Path(program).stem}"
+    path.write_text(f'#!/bin/sh\nshift\nexec "{sys.executable}" "{HERE / program}" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def records(runs: Path) -> dict[tuple[str, str], list[dict]]:
+    """By run folder and file, without what is measured."""
+    tables = {}
+    for path in [p for name in (EPOCHS, PREDICTIONS) for p in runs.glob(f"*/{name}")]:
+        with open(path, newline="") as file:
+            rows = [{k: row[k] for k in row if k not in MEASURED} for row in csv.DictReader(file)]
+        tables[path.parent.name, path.name] = rows
+    return tables
+
+
+def rows_of(noted: Path) -> list[dict]:
+    """What stand_in.py has written down."""
+    return [json.loads(row) for row in noted.read_text().splitlines()] if noted.exists() else []
+
+
+def held(site: dict, *names: str) -> bool:
+    return {path.name for path in site["HELD"].iterdir()} == set(names)
+
+
+def test_a_stopped_array_task_goes_on_and_ends_as_if_never_stopped(cluster, site, tmp_path):
+    site |= {"SEED": 5, "NUM_SEEDS": 2, "PYTHON": python(tmp_path, "held_run.py"), "HOLD": ""}
+    variables = site | {"OUTPUT_DIR": tmp_path / "direct", "SLURM_ARRAY_TASK_ID": 3}
+    direct = subprocess.Popen(
+        ["bash", ROOT / SCRIPT, *TINY, "--num_workers", "0"],
+        env=cluster.environment | {name: str(value) for name, value in variables.items()},
+    )
+    site["HOLD"] = "0:5:1 3:6:2"
+    job = cluster.submit("--array=0,3", "--cpus-per-task=1", SCRIPT, *TINY, **site)
+    first, last = f"{job}_0", f"{job}_3"
+    cluster.until(lambda: held(site, "0-0", "3-0"), first, last)
+
+    # the last task's own id is the array's, and yet it alone is requeued
+    assert cluster.job(last)["JobId"] == job
+    cluster.ask("scancel", "--signal=USR1", "--batch", last)
+    cluster.release(last)
+    assert (cluster.job(first)["JobState"], cluster.job(first)["Restarts"]) == ("RUNNING", "0")
+    cluster.ask("scancel", "--signal=USR1", first)  # its steps alone, as Slurm can signal too
+    cluster.until(lambda: cluster.job(first)["Restarts"] == "1", first)
+    cluster.ask("scancel", first)
+
+    end = cluster.end_of(last)
+    assert (end["JobState"], end["Restarts"]) == ("COMPLETED", "1"), cluster.report(last)
+    assert direct.wait(PATIENCE) == 0
+    expected = records(tmp_path / "direct")
+    assert len(expected) == 2 * 2  # seeds, files
+    assert all(expected.values())
+    assert records(tmp_path / "runs").items() >= expected.items()  # the first task's is there too
+
+
+def test_two_tasks_are_one_run_and_stop_and_go_on_together(cluster, site, tmp_path):
+    job_flags = ("--array=0", "--ntasks-per-node=2", "--gres=gpu:2", "--cpus-per-task=1", SCRIPT)
+    site |= {"SEED": 5, "NUM_SEEDS": 1, "PYTHON": python(tmp_path, "held_run.py")}
+    whole = cluster.submit(*job_flags, *TINY, **site | {"HOLD": ""})
+    parts = cluster.submit(
+        *job_flags, *TINY, **site | {"HOLD": "0:5:2", "OUTPUT_DIR": tmp_path / "parts"}
+    )
+    cluster.until(lambda: held(site, "0-0", "0-1"), f"{parts}_0")
+    cluster.ask("scancel", "--signal=USR1", "--batch", f"{parts}_0")
+    cluster.release(f"{parts}_0")
+    for job in (whole, parts):
+        end = cluster.end_of(f"{job}_0")
+        assert end["JobState"] == "COMPLETED", cluster.report(job)
+    assert cluster.job(f"{parts}_0")["Restarts"] == "1"
+    expected = records(tmp_path / "runs")
+    assert len(expected) == 2  # one run, not two
+    assert records(tmp_path / "parts") == expected
+
+
+def test_the_signal_before_the_time_limit_comes_and_requeues(cluster, limited):
+    job, noted = limited
+    cluster.release(f"{job}_0", TimeLimit=60)
+    end = cluster.end_of(f"{job}_0")
+    assert (end["JobState"], end["Restarts"]) == ("COMPLETED", "1"), cluster.report(job)
+    rows = rows_of(noted)
+    assert [row["SLURM_STEP_NUM_TASKS"] for row in rows] == ["1", "1"]
+    assert rows[0]["arguments"] == rows[1]["arguments"]
+
+
+def test_preempted_jobs_are_requeued_once(cluster, site, tmp_path):
+    site |= {"PYTHON": python(tmp_path, "stand_in.py"), "STAND_IN": "wait", "NUM_SEEDS": 1}
+    jobs = [
+        cluster.submit("--array=0", f"--partition={partition}", SCRIPT, **site) + "_0"
+        for partition in ("normal", "grace")  # requeued by Slurm itself, and by the script
+    ]
+    cluster.until(lambda: len(rows_of(site["RECORDS"])) == 2, *jobs)
+    urgent = cluster.submit("--exclusive", "--partition=urgent", "--wrap=true")
+    assert cluster.end_of(urgent)["JobState"] == "COMPLETED"
+    for job in jobs:
+        cluster.release(job)
+        end = cluster.end_of(job)
+        assert (end["JobState"], end["Restarts"]) == ("COMPLETED", "1"), cluster.report(*jobs)
+
+
+def test_a_cancelled_job_stays_cancelled(cluster, site, tmp_path):
+    site |= {"PYTHON": python(tmp_path, "stand_in.py"), "STAND_IN": "wait"}
+    job = cluster.submit("--array=0", SCRIPT, **site)
+    cluster.until(site["RECORDS"].exists, job)
+    cluster.ask("scancel", f"{job}_0")
+    cluster.until(lambda: "stopped; " in cluster.output(job), job)
+    end = cluster.end_of(f"{job}_0")
+    assert (end["JobState"], end["Restarts"]) == ("CANCELLED", "0"), cluster.report(job)
+
+
+@pytest.mark.parametrize("status", [1, 2])
+def test_a_failed_job_ends_with_the_run_s_status(cluster, site, tmp_path, status):
+    site |= {"PYTHON": python(tmp_path, "stand_in.py"), "STAND_IN": status}
+    job = cluster.submit("--array=0", SCRIPT, **site)
+    end = cluster.end_of(f"{job}_0")
+    assert (end["JobState"], end["ExitCode"]) == ("FAILED", f"{status}:0"), cluster.report(job)
+    assert end["Restarts"] == "0"
