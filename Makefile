@@ -1,5 +1,5 @@
 # make demo: the main job at laptop size, demo-video: the same on real clips; test: ruff and the tests;
-# test-slurm: the batch scripts on a real Slurm (as root, on Debian); test-faults: runs killed many times.
+# test-slurm: the batch scripts on a real Slurm (as root, on Debian); test-faults: killed runs, full disks.
 # Each installs what it needs.
 
 PYTHON ?= python3
@@ -40,7 +40,7 @@ test-slurm: .venv/test
 	$(BIN)/python -m pytest tests/slurm/on_slurm.py
 
 test-faults: .venv/test
-	$(BIN)/python -m pytest -s tests/many_kills.py
+	$(BIN)/python -m pytest -s tests/many_faults.py
 
 benchmark: .venv/run
 	$(BIN)/python tests/benchmark.py

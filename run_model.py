@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from utils import flags
 from utils.catalogue import CATALOGUE
 from utils.checks import check
-from utils.config import LARGEST_SEED, Config
+from utils.config import LARGEST_SEED, Config, from_stored
 from utils.errors import RunError, Stopped, UsageError
+from utils.launch import launch, processes_to_launch
 from utils.logs import log, start_logging
 from utils.processes import Processes, found
 from utils.run_folder import run_folder_of
@@ -59,20 +60,17 @@ def main(arguments: list[str]) -> int:
         typed = flags.parse(arguments)
         start_logging(typed.get("log_level", Config.log_level) if speaks else "error")
         check_typed(typed)
-        if processes.count == 1 and "," in typed.get("gpu", ""):
-            from utils.launch import launch, processes_to_launch
-
-            count = processes_to_launch(typed["gpu"], typed.get("cpu_only", False))
-            if count > 1:
-                return launch(Path(__file__), arguments, count)
+        if processes.count == 1 and (count := processes_to_launch(typed)) > 1:
+            return launch(Path(__file__), arguments, count)
         speaks = True
         from utils.session import Session
 
         with Session(processes) as session:
             run(typed, session)
     except (UsageError, RunError, Stopped) as error:
-        if speaks:
-            who = "run_model.py" if processes.count == 1 else f"run_model.py, rank {processes.rank}"
+        alike = not speaks or isinstance(error, Stopped)  # what all processes have to say
+        if processes.leads or not alike:
+            who = "run_model.py" + ("" if processes.leads else f", rank {processes.rank}")
             print(f"{who}: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
@@ -95,9 +93,8 @@ def run(typed: dict[str, Any], session: "Session") -> None:
                 test(typed, session)
             else:
                 start(typed, session)
-    except (RunError, Stopped):
+    finally:
         end_workers()
-        raise
 
 
 def start(typed: dict[str, Any], session: "Session") -> None:
@@ -149,8 +146,7 @@ def resume(typed: dict[str, Any], path: Path, session: "Session", in_hand: bool 
     held already."""
     from model.saving import restore, restored_position
     from utils import checkpoints, records
-    from utils.resume import find, from_stored, kept_config, resumed_config, stored_config
-    from utils.run_folder import read_config
+    from utils.resume import config_in, find, kept_config, resumed_config
     from utils.weights import load_exactly, weights_of
 
     processes = session.processes
@@ -158,12 +154,12 @@ def resume(typed: dict[str, Any], path: Path, session: "Session", in_hand: bool 
         session.hold(path if path.is_dir() else run_folder_of(path))
     located = find(path, processes.count)
     if located is None:
-        config = resumed_config(from_stored(read_config(path)["resolved"]), typed)
+        config = resumed_config(config_in(path), typed)
         check(config)
         begin(config, typed, session, folder=path)
         return
     checkpoint, content, folder = located
-    stored = stored_config(content, checkpoint)
+    stored = from_stored(content["config"])
     if folder is not None:
         stored = kept_config(folder, stored, typed.get("reset_lr", False))
     config = resumed_config(stored, typed)
@@ -172,7 +168,7 @@ def resume(typed: dict[str, Any], path: Path, session: "Session", in_hand: bool 
     weights = weights_of(content, "resume", checkpoint)
     load_exactly(parts.learner.model, weights, "resume", checkpoint)
     state = restore(content, parts.learner, config.reset_lr, config.weight_decay)
-    position = restored_position(content, processes.rank)
+    position = restored_position(content, processes)
     processes.barrier()  # all have read what the first one may change now
     if folder is None:
         folder = session.new_folder(

@@ -46,7 +46,7 @@ class DPC_RNN(nn.Module):  # noqa: N801  (the published name)
         return score(*self.predict(clips))
 
     def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """→ (predicted, true) feature vectors, each `[B, P, F, S]`."""
+        """→ (predicted, true) feature vectors, each `[B, P, F, S]`, in float32 at least."""
         B, N, P = clips.shape[0], clips.shape[1], self.pred_step
         repeats = frame_repeats(clips, self.block_shape)
         features = self.backbone(clips.flatten(0, 1), repeats)  # [B*N, F, L_out, D, D]
@@ -58,12 +58,14 @@ class DPC_RNN(nn.Module):  # noqa: N801  (the published name)
         for _ in range(P):
             predictions.append(self.network_pred(hidden[-1]))  # [B, F, D, D]
             _, hidden = self.agg(functional.relu(predictions[-1]).unsqueeze(1), hidden)
-        return torch.stack(predictions, dim=1).flatten(3), targets.flatten(3)
+        with full_precision(torch.stack(predictions, dim=1), targets) as vectors:
+            predicted, targets = vectors  # [B, P, F, D, D]
+            return predicted.flatten(3), targets.flatten(3)
 
 
 def score(predicted: Tensor, targets: Tensor) -> Tensor:
     """Dot products of vectors `[B, P, F, S]` and `[B', P, F, S]` along F, `[B, P, S, B', P, S]`, in
-    float32."""
+    their own precision."""
     with full_precision(predicted, targets) as (predicted, targets):
         return torch.einsum("bpfs,cqfr->bpscqr", predicted, targets)
 

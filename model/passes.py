@@ -142,6 +142,7 @@ class Pass:
         self.data_seconds = 0.0
         self.start = time.perf_counter()
         faults.restore(position.faults)
+        self.met = faults.so_far  # of this pass, also when the next one has begun
 
     def __iter__(self) -> Iterator[tuple[Tensor, Batch]]:
         batches = iter(self.batches)
@@ -191,7 +192,7 @@ class Pass:
 
     def position(self) -> Position:
         predictions = [batch.cpu() for batch in self.predictions]
-        counts, faults = self.tally.counts(), list(self.faults.so_far)
+        counts, faults = self.tally.counts(), list(self.met)
         return Position(self.done, counts, self.evaluated, self.times(), faults, predictions)
 
     def result(self) -> Result:

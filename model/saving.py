@@ -12,6 +12,7 @@ from utils import checkpoints
 from utils.config import Config
 from utils.errors import UsageError
 from utils.logs import log
+from utils.processes import Processes
 
 
 class Best(NamedTuple):
@@ -53,7 +54,7 @@ class Saver:
         content = self.content(state)
         if self.processes.leads:
             checkpoints.write_checkpoint(self.path(state.epoch), content)
-            (self.folder / checkpoints.LAST).unlink(missing_ok=True)
+            checkpoints.remove(self.folder / checkpoints.LAST)
             self.settle(state)
 
     def save_position(self, state: State, position: Position | None) -> None:
@@ -153,10 +154,18 @@ def restore(
     return State(content["epoch"], content["iteration"], best)
 
 
-def restored_position(content: dict[str, Any], rank: int) -> Position | None:
-    """Where this process goes on within an epoch; raises UsageError on what is no position."""
-    plain = content.get("position", [None] * (rank + 1))[rank]
+def restored_position(content: dict[str, Any], processes: Processes) -> Position | None:
+    """Where this process goes on within an epoch; raises UsageError on what is no position of as
+    many processes."""
+    positions = content.get("position", [None])
+    if positions[0] is None:
+        return None
+    if len(positions) != processes.count:
+        raise UsageError(
+            f"the position was saved by {len(positions)} processes: start as many, or resume the "
+            "run's folder"
+        )
     try:
-        return None if plain is None else Position.from_plain(plain)
+        return Position.from_plain(positions[processes.rank])
     except (TypeError, ValueError) as error:
         raise UsageError(f"the position in {checkpoints.LAST} can't be read ({error})") from error

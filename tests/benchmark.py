@@ -142,26 +142,24 @@ def step(static: bool, small: bool) -> list[float]:
     """Seconds for each training step of dpc-rnn with resnet18: forward, backward and Adam."""
     import torch
 
-    from model.build import build_task
-    from model.optim import make_optimizer, parameter_groups
-    from model.passes import normalise
+    from model.build import build_learner
+    from model.passes import on_device
     from utils.batch import Batch
     from utils.config import Config
+    from utils.device import Runtime
 
     size = {"img_dim": 64, "num_seq_in": 3, "pred_step": 1, "batch_size": 8}
-    config = Config(dataset="Gabors", **(size if small else {"batch_size": 4}))
+    config = Config(dataset="Gabors", seed=0, **(size if small else {"batch_size": 4}))
     B, N, L = config.batch_size, config.num_blocks, config.seq_len
     shape = (B, N, 3, 1 if static else L, config.img_dim, config.img_dim)
     clips = torch.randint(256, shape, dtype=torch.uint8)
     batch = Batch(clips, torch.zeros(B, N, L, 2, dtype=torch.long), torch.arange(B))
-    task = build_task(config, num_classes=1).train()
-    optimizer = make_optimizer(parameter_groups(task.model, "all"), config.lr, 1e-5)
+    learner = build_learner(config, 1, False, Runtime(torch.device("cpu")))
+    learner.task.train()
 
     def train_step() -> None:
-        output = task(normalise(batch.clip), batch)
-        optimizer.zero_grad(set_to_none=True)
-        output.loss.backward()
-        optimizer.step()
+        learner.learn(*on_device(batch, learner.runtime.device))
+        learner.update()
 
     train_step()
     return [timed(train_step) for _ in range(7)]

@@ -1,6 +1,8 @@
 """Several processes on the CPU: what they compute together, what they record, and how they end."""
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +24,8 @@ from model.optim import Group
 from model.tasks import ContrastiveTask
 from test_run import records, same_weights
 from utils.batch import Batch
+from utils.checks import check_share
+from utils.config import Config
 from utils.device import Runtime, pick_device
 from utils.errors import PREEMPTED, UsageError
 from utils.launch import processes_to_launch
@@ -230,7 +234,7 @@ def test_who_starts_the_processes_says_which_this_is(monkeypatch):
     assert found() == Processes(2, 4, 0)
 
 
-def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
+def test_each_process_gets_a_gpu_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert pick_device("", False).index == 0
@@ -241,12 +245,18 @@ def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
         pick_device("1,3", False, Processes(2, 3, 2))
     with pytest.raises(UsageError, match="there are 4"):
         pick_device("4", False)
-    assert processes_to_launch("0,1", False) == 2
-    assert processes_to_launch("0,1", True) == 1
+    assert processes_to_launch({"gpu": "0,1"}) == 2
+    assert processes_to_launch({"gpu": "0,1", "cpu_only": True}) == 1
+    assert processes_to_launch({}) == processes_to_launch({"gpu": "2"}) == 1
+    kept = {"typed": {}, "resolved": {"gpu": "1,2,3"}, "starts": []}
+    (tmp_path / "config.json").write_text(json.dumps(kept))  # of a run to resume
+    assert processes_to_launch({"resume": str(tmp_path)}) == 3
+    assert processes_to_launch({"resume": str(tmp_path / "model/last.pth.tar")}) == 3
+    assert processes_to_launch({"resume": str(tmp_path), "gpu": "0"}) == 1
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # srun --gpus-per-task=1
     assert pick_device("", False, Processes(3, 4, 3)).index == 0
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert processes_to_launch("0,1", False) == 1
+    assert processes_to_launch({"gpu": "0,1"}) == 1
 
 
 # ------------------------------------------------------------------ what they record
@@ -311,18 +321,28 @@ def test_lc_rnn_counts_every_item_once_whatever_the_number_of_processes(tmp_path
 
 
 def test_a_batch_that_can_not_be_shared_evenly_is_rounded_up(tmp_path):
-    flags = [*TINY, "--batch_size", 3, "--num_epochs", 0, "--output_dir", tmp_path]
-    done = together(*NARROW, *flags)
+    """And negatives are gathered in less precision, too."""
+    flags = [*TINY, "--batch_size", 3, "--num_epochs", 1, "--output_dir", tmp_path]
+    done = together(*NARROW, *flags, "--gather_negatives", "--amp", "bf16")
     assert done.returncode == 0, done.stderr
     assert "--batch_size: 4, for 2 equal shares" in done.stderr
-    assert pd.read_csv(only(tmp_path) / "epochs.csv")["chance"].tolist() == [1 / 2] * 2
+    assert pd.read_csv(only(tmp_path) / "epochs.csv")["chance"].tolist() == [1 / 4] * 4
+
+
+def test_a_share_has_to_hold_enough_clips():
+    with pytest.raises(UsageError, match=r"at least 2 \(batch norm\); it is shared by 4"):
+        check_share(Config(model="lc-rnn", batch_size=4), 4)
+    check_share(Config(model="lc-rnn", batch_size=8), 4)
+    with pytest.raises(UsageError, match="nothing to contrast with; it is shared by 2"):
+        check_share(Config(img_dim=32, pred_step=1, batch_size=2), 2)
 
 
 def test_wrong_input_is_told_once(tmp_path):
-    done = together(*NARROW, *TINY, "--dropout", 2, "--output_dir", tmp_path)
+    flags = [*TINY, "--output_dir", tmp_path]
+    done = together(*NARROW, *flags, "--dropout", 2)
     assert done.returncode != 0
     assert done.stderr.count("--dropout 2: must be") == 1
-    done = together(*NARROW, *TINY, "--sync_bn", "--output_dir", tmp_path)
+    done = together(*NARROW, *flags, "--sync_bn")
     assert "--sync_bn: torch has it on GPUs only" in done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -372,45 +392,51 @@ def launched(*arguments: object) -> list[str]:
     return [sys.executable, "-c", code, *map(str, arguments)]
 
 
-LONG = [*TINY, "--train_len", 160, "--num_epochs", 2, "--log_freq", 1, "--output_dir"]
+LONG = [*TINY, "--train_len", 80, "--num_epochs", 2, "--log_freq", 1, "--output_dir"]
+WITHIN = "epoch 1/2 train 3/20"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_processes_stop_at_the_same_step_and_go_on_from_it(tmp_path, number):
-    done = together(*NARROW, *LONG, tmp_path / "whole")
-    assert done.returncode == 0, done.stderr
-    process, lines = started(launched(*LONG, tmp_path / "parts"), "epoch 1/2 train 3/40")
-    process.send_signal(number)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory) -> Path:
+    """The folder of a run of two processes that was stopped in epoch 1. Not to be changed."""
+    output = tmp_path_factory.mktemp("stopped")
+    process, lines = started(launched(*LONG, output), WITHIN)
+    process.send_signal(signal.SIGUSR1)
     text = ended(process, lines)
     assert process.returncode == PREEMPTED, text
-    folder = only(tmp_path / "parts")
+    assert text.splitlines()[-1].startswith("run_model.py: stopped by SIGUSR1; to go on: ")
+    assert text.count("stopped by") == 1
+    folder = only(output)
     assert (folder / "model/last.pth.tar").exists()
-    again = subprocess.run(
-        launched("--resume", folder), cwd=ROOT, env=environment(), capture_output=True, text=True
+    return folder
+
+
+def resumed(folder: Path, command: list[str]) -> str:
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT
     )
-    assert again.returncode == 0, again.stderr
-    assert " of 40 batches" in again.stderr
-    whole = only(tmp_path / "whole")
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_processes_stop_at_the_same_step_and_go_on_from_it(stopped, tmp_path):
+    done = together(*NARROW, *LONG, tmp_path)
+    assert done.returncode == 0, done.stderr
+    whole = only(tmp_path)
+    folder = shutil.copytree(stopped, tmp_path / "parts")
+    assert " of 20 batches" in resumed(folder, launched("--resume", folder))
     assert records(folder) == records(whole)
     last = "model/epoch2_unexp.pth.tar"
     assert same_weights(folder / last, whole / last)
 
 
-def test_a_run_can_be_resumed_by_another_number_of_processes_at_its_epoch(tmp_path):
-    process, lines = started(launched(*LONG, tmp_path), "epoch 1/2 train 3/40")
-    process.send_signal(signal.SIGTERM)
-    assert ended(process, lines)
-    again = subprocess.run(
-        [sys.executable, *NARROW, "--resume", only(tmp_path), "--num_epochs", "1"],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert again.returncode == 0, again.stderr
-    assert "was saved by 2 processes, and now there are 1: its epoch starts anew" in again.stderr
-    assert "the run had 2 processes and now has 1" in again.stderr
-    epochs = pd.read_csv(only(tmp_path) / "epochs.csv")
+def test_another_number_of_processes_goes_on_at_the_epoch(stopped, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    command = [sys.executable, *NARROW, "--resume", str(folder), "--num_epochs", "1"]
+    text = resumed(folder, command)
+    assert "was saved by 2 processes, and now there are 1: its epoch starts anew" in text
+    assert "the run had 2 processes and now has 1" in text
+    epochs = pd.read_csv(folder / "epochs.csv")
     assert list(zip(epochs["epoch"], epochs["chance"], strict=True)) == [
         (0, 1 / 2), (0, 1 / 2), (1, 1 / 4), (1, 1 / 4)
     ]  # fmt: skip
@@ -418,7 +444,7 @@ def test_a_run_can_be_resumed_by_another_number_of_processes_at_its_epoch(tmp_pa
 
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_all_and_is_named(tmp_path, killed):
-    process, lines = started(launched(*LONG, tmp_path), "epoch 1/2 train 3/40")
+    process, lines = started(launched(*LONG, tmp_path), WITHIN)
     processes = children(process)
     os.kill(processes[killed], signal.SIGKILL)
     text = ended(process, lines)
@@ -451,7 +477,7 @@ def test_without_a_launcher_the_others_name_the_one_that_is_gone(tmp_path):
         )
     first, second = started_ones
     for line in first.stderr:
-        if "epoch 1/2 train 3/40" in line:
+        if WITHIN in line:
             break
     second.kill()
     text = ended(first, [])

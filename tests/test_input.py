@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def config(line: str) -> Config:
-    parsed = replace(Config(), **flags.parse(shlex.split(line)))
+    parsed = replace(Config(), **flags.parse(shlex.split(line, comments=True)))
     check(parsed)
     return parsed
 
@@ -296,9 +296,9 @@ def readme_commands() -> list[str]:
     variables = dict(re.findall(r'^([A-Z]+)="?([^"\n]*)"?$', text, re.M)) | {"SEED": "1"}
     lines = [line.strip() for line in text.splitlines()]
     return [
-        string.Template(line.split("run_model.py ", 1)[1]).safe_substitute(variables)
+        string.Template(line.partition("run_model.py")[2].lstrip()).safe_substitute(variables)
         for line in lines
-        if line.startswith("python run_")
+        if re.match(r"(python|torchrun|srun)\b.* run_model.py ", line + " ")
     ]
 
 
@@ -307,7 +307,7 @@ def test_the_readmes_commands_are_understood(line):
     if not line.startswith(("--help", "--resume", "--test")):
         config(line)
     elif line != "--help":
-        flags.parse(shlex.split(line))
+        flags.parse(shlex.split(line, comments=True))
 
 
 def test_the_readme_names_every_flag_in_its_group():

@@ -192,6 +192,12 @@ def test_a_position_that_an_epoch_has_overtaken_is_not_used(pretrained_run, tmp_
     same_end(folder, pretrained_run)
 
 
+def test_a_position_can_be_named(pretrained_run, tmp_path):
+    folder = stopped_run(tmp_path)
+    assert run("--resume", folder / LAST) == 0
+    same_end(folder, pretrained_run)
+
+
 # ------------------------------------------------------------------ --resume auto
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +16,10 @@ import pytest
 import torch
 
 from conftest import NARROW_FEATURES, TINY, classifier_arguments, run
+from dataset.gabors import GaborDataset
 from utils import checkpoints, plots
 from utils.checkpoints import read_checkpoint
+from utils.errors import PREEMPTED, Stopped
 from utils.records import MEASURED
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
@@ -83,6 +86,31 @@ def test_an_epochs_loss_is_the_mean_over_its_predictions(pretrained_run):
     means = predictions.groupby(["epoch", "mode"])["loss"].mean()
     for key, row in epochs.iterrows():
         assert row["loss"] == pytest.approx(means[key], rel=1e-5)
+
+
+def test_a_row_says_where_the_time_went(pretrained_run):
+    epochs = pd.read_csv(pretrained_run / "epochs.csv")
+    parts = epochs[["data_seconds", "network_seconds", "rest_seconds"]]
+    assert (parts >= 0).all(axis=None)
+    assert (epochs["network_seconds"] > 0).all()
+    assert parts.sum(axis=1).tolist() == pytest.approx(epochs["seconds"].tolist(), abs=0.005)
+    speed = epochs["evaluated"] / epochs["seconds"]
+    assert epochs["clips_per_second"].tolist() == pytest.approx(speed.tolist(), rel=0.1)
+    assert (epochs["host_MiB"] > 100).all()
+    assert epochs["device_MiB"].isna().all()  # on a CPU
+
+
+def test_waiting_for_data_is_named_once(tmp_path, monkeypatch, capsys):
+    draw = GaborDataset.__getitem__
+
+    def slowly(dataset, key):
+        time.sleep(0.2)
+        return draw(dataset, key)
+
+    monkeypatch.setattr(GaborDataset, "__getitem__", slowly)
+    assert run(*TINY, "--num_epochs", 2, "--output_dir", tmp_path) == 0
+    text = capsys.readouterr().err
+    assert text.count("went by waiting for data: raise --num_workers (now 0)") == 1
 
 
 def test_the_configuration_is_kept_as_typed_and_as_resolved(pretrained_run):
@@ -300,8 +328,17 @@ def test_tensorboard_files_hold_scalars_and_a_clip(tmp_path):
     assert b"input_clip" in content
 
 
-def test_ctrl_c_ends_with_one_line_and_a_folder_to_resume(tmp_path):
-    command = [sys.executable, "run_model.py", *TINY, "--num_epochs", "1000"]
+@pytest.mark.parametrize(
+    ("number", "script", "status"),
+    [
+        (signal.SIGINT, "run_model.py", Stopped.status),
+        (signal.SIGTERM, "tests/narrow_run.py", PREEMPTED),
+        (signal.SIGUSR1, "tests/narrow_run.py", PREEMPTED),
+    ],
+)
+def test_a_signal_to_all_processes_ends_with_one_line(number, script, status, tmp_path):
+    """As a terminal and Slurm send it, to data workers too."""
+    command = [sys.executable, script, *TINY, "--num_epochs", "1000"]
     command += ["--num_workers", "1", "--output_dir", str(tmp_path)]
     with subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -310,12 +347,12 @@ def test_ctrl_c_ends_with_one_line_and_a_folder_to_resume(tmp_path):
         for line in process.stderr:
             lines.append(line)
             if line.startswith("epoch 1/1000"):
-                os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+                os.killpg(process.pid, number)
                 break
         lines.extend(process.stderr)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert not any("Traceback" in line for line in lines), "".join(lines)
     assert "to go on: run_model.py --resume" in lines[-1]
     (folder,) = tmp_path.iterdir()
-    resume = [sys.executable, "run_model.py", "--resume", str(folder), "--num_epochs", "1"]
+    resume = [sys.executable, script, "--resume", str(folder), "--num_epochs", "1"]
     assert subprocess.run(resume, cwd=ROOT, capture_output=True).returncode == 0

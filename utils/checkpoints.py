@@ -3,6 +3,9 @@
 import os
 import re
 import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from utils.run_folder import CHECKPOINT_SUFFIX
 
 LAST = f"last{CHECKPOINT_SUFFIX}"  # a position within an epoch
 KEPT_EPOCHS = 2  # the newest checkpoints that stay in any case
+NEEDED = ("epoch", "iteration", "state_dict", "optimizer", "scaler", "best", "random_states")
 NAME = re.compile(r"^epoch(\d+)(_unexp)?" + re.escape(CHECKPOINT_SUFFIX) + "$")
 
 # NumPy scalars and arrays, which older files hold under the names that NumPy then had
@@ -59,22 +63,64 @@ def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
     return content
 
 
-def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+def read_to_resume(path: Path) -> dict[str, Any]:
+    """A whole checkpoint of a run, without a changed byte; raises UsageError."""
+    content = read_checkpoint(path, "resume")
+    if "config" not in content:
+        raise UsageError(
+            f"--resume {path}: holds no configuration, so it is of another program; "
+            "start from its weights with --pretrained"
+        )
+    missing = [key for key in NEEDED if key not in content]
+    if missing:
+        raise UsageError(f"--resume {path}: lacks {', '.join(missing)}; name a whole checkpoint")
+    if not _sums_agree(path):
+        raise UsageError(f"--resume {path}: was damaged after it was written; name a whole one")
+    return content
+
+
+def _sums_agree(path: Path) -> bool:
+    """torch reads a file's tensors without a look at their check sums."""
     try:
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            torch.save(content, file)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    with _told(path), replacing(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raises RunError when this or what is beside it can't be written."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if str(error).startswith("DataLoader "):  # a lost worker, of which torch tells anywhere
+            raise
+        cause = error  # torch makes a RuntimeError of a full disk's OSError
+        while not isinstance(cause, OSError) and cause.__context__ is not None:
+            cause = cause.__context__
+        reason = getattr(cause, "strerror", None) or str(error).split("\n")[0]
         raise RunError(f"can't write {path}: {reason}; earlier checkpoints are kept") from error
 
 
 def link_or_copy(source: Path, target: Path) -> None:
     """The same file under a second name, without writing it twice where the disk can do that."""
-    with replacing(target) as temporary:
+    with _told(target), replacing(target) as temporary:
         try:
             os.link(source, temporary)
         except OSError:
             shutil.copyfile(source, temporary)
+
+
+def remove(path: Path) -> None:
+    """Where it is there; raises RunError."""
+    with _told(path):
+        path.unlink(missing_ok=True)
 
 
 def epoch_name(epoch: int, phase: str) -> str:
@@ -107,7 +153,7 @@ def furthest_readable(folder: Path, processes: int) -> tuple[Path, dict[str, Any
         if is_last:
             return path, last
         try:
-            return path, read_checkpoint(path, "resume")
+            return path, read_to_resume(path)
         except UsageError as error:
             log.warning("%s; taking the one before it", error)
     if candidates or (folder / LAST).exists():
@@ -122,10 +168,13 @@ def _last(folder: Path, processes: int) -> dict[str, Any] | None:
     if not (folder / LAST).exists():
         return None
     try:
-        content = read_checkpoint(folder / LAST, "resume")
-        positions = content["position"]
-    except (UsageError, KeyError) as error:
+        content = read_to_resume(folder / LAST)
+    except UsageError as error:
         log.warning("%s; taking the one before it", error)
+        return None
+    positions = content.get("position")
+    if positions is None:
+        log.warning("%s: lacks its position; taking the one before it", folder / LAST)
         return None
     if positions[0] is not None and len(positions) != processes:
         log.warning(
@@ -142,7 +191,7 @@ def prune(folder: Path, keep: set[int]) -> None:
     """Removes epochs' checkpoints but the newest ones and those of the epochs to keep."""
     for epoch, path in list(by_epoch(folder).items())[KEPT_EPOCHS:]:
         if epoch not in keep:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def keep_best(folder: Path, source: Path, epoch: int, phase: str) -> None:
@@ -151,7 +200,7 @@ def keep_best(folder: Path, source: Path, epoch: int, phase: str) -> None:
     link_or_copy(source, folder / name)
     for path in folder.glob(best_name(0, phase).replace("epoch0", "epoch*")):
         if path.name != name:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def drop_later(folder: Path, epoch: int) -> list[str]:
@@ -163,5 +212,5 @@ def drop_later(folder: Path, epoch: int) -> list[str]:
         if int(re.search(r"_epoch(\d+)", path.name)[1]) > epoch:
             later.append(path)
     for path in later:
-        path.unlink(missing_ok=True)
+        remove(path)
     return [path.name for path in later]

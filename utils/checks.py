@@ -58,12 +58,20 @@ def check(config: Config) -> None:
         raise UsageError("--reset_lr: needs --resume too")
     if config.is_dpc and config.test:
         raise UsageError("--test: is for lc-rnn; add --model lc-rnn")
+    if not config.test:
+        check_share(config, count=1)
+
+
+def check_share(config: Config, count: int) -> None:
+    """Of a batch, that each of so many processes trains on; raises UsageError."""
+    clips = -(-config.batch_size // count)
+    hint = f"; it is shared by {count} processes" if count > 1 else ""
     positions = math.ceil(config.img_dim / 32) ** 2
-    if config.is_dpc and config.batch_size * config.pred_step * positions < 2:
+    if config.is_dpc and clips * config.pred_step * positions < 2:
         raise UsageError(
-            f"--batch_size {config.batch_size}: leaves nothing to contrast with; raise it"
+            f"--batch_size {config.batch_size}: leaves nothing to contrast with{hint}; raise it"
         )
-    if not config.is_dpc and not config.test and config.batch_size < 2:
+    if not config.is_dpc and clips < 2:
         raise UsageError(
-            f"--batch_size {config.batch_size}: lc-rnn trains on at least 2 (batch norm)"
+            f"--batch_size {config.batch_size}: lc-rnn trains on at least 2 (batch norm){hint}"
         )

@@ -235,4 +235,7 @@ def from_stored(stored: dict[str, Any]) -> Config:
         kind = FIELDS[name].type
         if not isinstance(value, kind) and not (kind in FLOATS and type(value) is int):
             raise UsageError(f"stored configuration: {name} is {value!r}; put the old value back")
-    return Config(**stored)
+        choices = FIELDS[name].metadata["choices"]
+        if choices and value not in choices:
+            raise UsageError(f"stored configuration: {name} is {value!r}; put the old value back")
+    return Config(**normalised_names(stored))

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from utils.checks import check_share
 from utils.config import Config
 from utils.errors import UsageError
 from utils.logs import log
@@ -96,6 +97,8 @@ def start_runtime(config: Config, processes: Processes) -> Runtime:
     batch_size = processes.round_up(config.batch_size)
     if batch_size != config.batch_size:
         log.warning("--batch_size: %d, for %d equal shares", batch_size, processes.count)
+    if not config.test:
+        check_share(config, processes.count)
     return Runtime(device, processes, config.amp)
 
 

@@ -1,22 +1,37 @@
 """Several processes on this machine, one per GPU, through torch's elastic launcher."""
 
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from utils.device import gpu_numbers
 from utils.errors import PREEMPTED, RunError, Stopped
+from utils.run_folder import is_run_folder, read_config, run_folder_of
 
 SECONDS_TO_SAVE = 600  # that processes get after a signal, before they are killed
 
 
-def processes_to_launch(gpu: str, cpu_only: bool) -> int:
-    """How many --gpu asks for: one on each GPU named, none beside this one without CUDA."""
-    count = len(gpu_numbers(gpu))
-    return count if count > 1 and not cpu_only and torch.cuda.is_available() else 1
+def processes_to_launch(typed: dict[str, Any]) -> int:
+    """How many --gpu asks for, as typed or as the run to resume was started: one on each GPU named,
+    none beside this one without CUDA."""
+    asked = {**_kept(typed.get("resume", "")), **typed}
+    gpu = asked.get("gpu", "")
+    if "," not in gpu or asked.get("cpu_only"):
+        return 1
+    import torch
+
+    from utils.device import gpu_numbers
+
+    return len(gpu_numbers(gpu)) if torch.cuda.is_available() else 1
+
+
+def _kept(resumed: str) -> dict[str, Any]:
+    """The configuration of the run folder to resume, where one is named."""
+    path = Path(resumed)
+    folder = path if is_run_folder(path) else run_folder_of(path)
+    return read_config(folder)["resolved"] if resumed and folder else {}
 
 
 def launch(program: Path, arguments: list[str], count: int) -> int:
@@ -41,7 +56,11 @@ def launch(program: Path, arguments: list[str], count: int) -> int:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
+        run_id=str(os.getpid()),
     )
+    # what these report is said below, in one line
+    for name in ("agent.server.api", "multiprocessing.api"):
+        logging.getLogger(f"torch.distributed.elastic.{name}").setLevel(logging.CRITICAL)
     try:
         elastic_launch(config, sys.executable)(str(program), *arguments)
     except SignalException as stop:

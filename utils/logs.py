@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from utils.errors import RunError
+
 log = logging.getLogger("dpc")
 MANY_RECORDS = 10_000
 
@@ -24,8 +26,23 @@ def start_logging(level: str) -> None:
     log.addHandler(logging.handlers.MemoryHandler(MANY_RECORDS, flushLevel=logging.CRITICAL + 1))
 
 
+class LogFile(logging.FileHandler):
+    """What a full disk doesn't take is left out, which is said once."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        if not self.failed:
+            self.failed = True
+            log.warning("can't write %s (%s); going on", self.baseFilename, sys.exc_info()[1])
+
+
 def log_to_folder(folder: Path) -> None:
-    file = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    """Raises RunError."""
+    try:
+        file = LogFile(folder / "log.txt", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"can't write {folder / 'log.txt'}: {error.strerror}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for handler in list(log.handlers):
         if isinstance(handler, logging.handlers.MemoryHandler):

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from utils.errors import RunError
+from utils.errors import RunError, UsageError
 from utils.logs import log
 
 SHARE = 0.05  # of the time that drawing may take
@@ -28,8 +28,9 @@ class Pictures:
 
         try:
             pictures = plots.draw_all(self.folder, self.backend)
-        except OSError as error:
-            raise RunError(f"can't draw the pictures in {self.folder}: {error.strerror}") from error
+        except (OSError, UsageError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise RunError(f"can't draw the pictures in {self.folder}: {reason}") from error
         self.drawn = time.perf_counter()
         self.took = self.drawn - start
         return pictures

@@ -112,7 +112,7 @@ def append_rows(folder: Path, name: str, rows: Sequence[tuple]) -> None:
     """On the disk when it returns."""
     if not rows and name not in STARTED:
         return
-    if not (folder / name).exists():
+    if name not in STARTED and not (folder / name).exists():
         write_atomically(folder / name, _lines([HEADERS[name]]))
     try:
         before = (folder / name).stat().st_size

@@ -23,8 +23,10 @@ class Found(NamedTuple):
 def find(path: Path, processes: int) -> Found | None:
     """A run folder's furthest readable checkpoint, or the checkpoint named; None for a run that was
     stopped before its first one. Raises UsageError."""
+    if path.name == checkpoints.LAST and run_folder_of(path):
+        path = run_folder_of(path)
     if not path.is_dir():
-        content = checkpoints.read_checkpoint(path, "resume")
+        content = checkpoints.read_to_resume(path)
         return Found(path, content, run_folder_of(path))
     if not is_run_folder(path):
         raise UsageError(f"--resume {path}: is not a run folder; name one, or a checkpoint")
@@ -40,13 +42,20 @@ def matching_runs(parent: Path, typed: dict[str, Any]) -> list[Path]:
     """The run folders in `parent` that were started with these flags, newest first; technical ones
     and the number of epochs may differ."""
     wanted = what_it_is(typed)
+    try:
+        paths = list(parent.glob(f"[!.]*/{CONFIG_FILE}"))  # with a dot: not yet all there
+    except OSError as error:
+        raise UsageError(f"--output_dir {parent}: can't be read ({error.strerror})") from error
     found = []
-    for path in parent.glob(f"*/{CONFIG_FILE}"):
+    for path in paths:
         try:
             started = path.stat().st_mtime_ns
             kept = read_config(path.parent)["typed"]
-        except (OSError, UsageError, KeyError, TypeError):
-            continue  # no run, or none any more
+        except OSError:
+            continue  # no run any more
+        except UsageError as error:
+            log.warning("%s; left out", error)
+            continue
         if not kept.get("test") and what_it_is(kept) == wanted:
             found.append((started, path.parent))
     return [path for _, path in sorted(found, reverse=True)]
@@ -62,25 +71,19 @@ def technical_flags(typed: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in typed.items() if name in fields_on_resume("technical")}
 
 
-def stored_config(content: dict[str, Any], path: Path) -> Config:
-    if "config" not in content:
-        raise UsageError(
-            f"--resume {path}: holds no configuration, so it is of another program; "
-            "start from its weights with --pretrained"
-        )
-    return from_stored(content["config"])
+def config_in(folder: Path) -> Config:
+    """As config.json has it; raises UsageError."""
+    resolved = read_config(folder)["resolved"]
+    try:
+        return from_stored(resolved)
+    except UsageError as error:
+        raise UsageError(f"{folder / CONFIG_FILE}: {error}") from error
 
 
 def kept_config(folder: Path, stored: Config, reset_lr: bool) -> Config:
     """A checkpoint's configuration, with what a later start of its run has changed, as config.json
     has it. Raises UsageError where that was edited into another run."""
-    resolved = read_config(folder).get("resolved")
-    if not isinstance(resolved, dict):
-        raise UsageError(f"{folder / CONFIG_FILE}: has no configuration under 'resolved'")
-    try:
-        kept = from_stored(resolved)
-    except UsageError as error:
-        raise UsageError(f"{folder / CONFIG_FILE}: {error}") from error
+    kept = config_in(folder)
     for name in fields_on_resume("fixed") - ({"lr"} if reset_lr else set()):
         there, here = getattr(kept, name), getattr(stored, name)
         if there != here:

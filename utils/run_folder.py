@@ -8,7 +8,7 @@ import platform
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
 CHECKPOINT_SUFFIX = ".pth.tar"
 MOST_OF_A_NAME = 1000
+HALF_WRITTEN = (".*.tmp", ".*.part")  # what a kill leaves of files that are written whole
 
 
 class RunInUseError(UsageError):
@@ -85,7 +86,7 @@ def make_folder(parent: Path, name: str, overwrite: bool, fill: Callable[[Path],
             if not is_run_folder(folder):
                 raise UsageError(f"--overwrite: {folder} is not a run folder; remove it by hand")
             with held(folder):
-                shutil.rmtree(folder)
+                shutil.rmtree(folder.rename(new.with_name(f"{new.name}.old")))  # never half of it
         new.mkdir()
         fill(new)
         for number in range(MOST_OF_A_NAME):
@@ -98,7 +99,7 @@ def make_folder(parent: Path, name: str, overwrite: bool, fill: Callable[[Path],
             else:
                 return folder
     except (OSError, RunError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error.__cause__ or error, "strerror", None) or error
         raise UsageError(
             f"--output_dir {parent}: can't write there ({reason}); name another"
         ) from error
@@ -113,17 +114,30 @@ def held(folder: Path) -> Iterator[None]:
 
     The lock goes with the process, however it ends. Disks without locks do without.
     """
-    with open(folder / LOCK_FILE, "a+", encoding="utf-8") as file:
+    try:
+        file = open(folder / LOCK_FILE, "a+b", buffering=0)  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"{folder}: can't be written ({error.strerror})") from error
+    with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 file.seek(0)
-                raise RunInUseError(f"{folder}: is being run by {file.read().strip()}") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}\n")
-        file.flush()
+                holder = file.read().decode().strip()
+                raise RunInUseError(f"{folder}: is being run by {holder}") from error
+        with suppress(OSError):  # on a full disk it is locked all the same
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
+
+
+def remove_half_written(folder: Path) -> None:
+    """In a run's folder that no other program has in hand."""
+    for parent in (folder, folder / "model"):
+        for pattern in HALF_WRITTEN:
+            for path in parent.glob(pattern):
+                path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -138,17 +152,23 @@ def write_config(
     folder: Path, config: Config, typed: dict[str, Any], environment: dict[str, Any]
 ) -> None:
     """The configuration as typed and as resolved; each start of the run adds to `starts`."""
-    starts = read_config(folder)["starts"] if is_run_folder(folder) else []
-    starts.append({"typed": typed, **environment})
-    resolved = vars(config)
-    text = json.dumps(
-        {"typed": starts[0]["typed"], "resolved": resolved, "starts": starts}, indent=1
-    )
-    write_atomically(folder / CONFIG_FILE, text + "\n")
+    before = read_config(folder) if is_run_folder(folder) else {"typed": typed, "starts": []}
+    kept = {
+        "typed": before["typed"],
+        "resolved": vars(config),
+        "starts": [*before["starts"], {"typed": typed, **environment}],
+    }
+    write_atomically(folder / CONFIG_FILE, json.dumps(kept, indent=1) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
+    """What `write_config` has written; raises UsageError where that was damaged since."""
+    path = folder / CONFIG_FILE
     try:
-        return json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / CONFIG_FILE}: can't be read ({error})") from error
+        raise UsageError(f"{path}: can't be read ({error})") from error
+    for name, kind in (("typed", dict), ("resolved", dict), ("starts", list)):
+        if not isinstance(kept, dict) or not isinstance(kept.get(name), kind):
+            raise UsageError(f"{path}: has no {name!r} as it was written; put it back")
+    return kept

@@ -17,6 +17,7 @@ from utils.run_folder import (
     held,
     is_run_folder,
     make_folder,
+    remove_half_written,
     run_name,
     write_config,
 )
@@ -79,6 +80,7 @@ class Session:
             name = run_name(config, seed_typed=typed.get("seed", -1) >= 0)
 
         def fill(folder: Path) -> None:
+            self._hold(folder)  # before it has a name by which --resume auto can find it
             write_config(folder, config, typed, environment)
             start_records(folder, classes)
             if not config.test:
@@ -86,7 +88,6 @@ class Session:
 
         def make() -> Path:
             folder = make_folder(parent, name, config.overwrite, fill)
-            self._hold(folder)
             log_to_folder(folder)
             log.info("run folder: %s", folder)
             return folder
@@ -100,3 +101,4 @@ class Session:
         if self.processes.leads:
             write_config(folder, config, typed, environment)
             log_to_folder(folder)
+            remove_half_written(folder)
