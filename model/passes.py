@@ -107,7 +107,7 @@ def on_device(batch: Batch, device: torch.device) -> tuple[Tensor, Batch]:
 
 class Pass:
     """One pass over (batch, its number): hands out batches on the device, and sums up what came of
-    them. `between` is called with it before each step.
+    them. `between` is called before each step.
 
     Batches of which no clip could be read are left out; where processes have to step `together`, as
     in training, by all of them. `keep`: whether predictions are wanted. `position`: where to go on.
@@ -122,7 +122,7 @@ class Pass:
         *,
         together: bool,
         keep: bool = True,
-        between: Callable[["Pass"], None] = lambda _: None,
+        between: Callable[[], None] = lambda: None,
         position: Position = Position(),  # noqa: B008  (immutable)
     ):
         self.batches = batches
@@ -147,7 +147,7 @@ class Pass:
     def __iter__(self) -> Iterator[tuple[Tensor, Batch]]:
         batches = iter(self.batches)
         while True:
-            self.between(self)
+            self.between()
             asked = time.perf_counter()
             batch, self.number = next(batches, (None, None))
             self.data_seconds += time.perf_counter() - asked

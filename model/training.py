@@ -1,6 +1,7 @@
 """A training run from epoch to epoch: train, validate, record, keep a checkpoint, draw."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 from torch.utils.data import DataLoader
@@ -98,9 +99,13 @@ class Training:
     def fill_statistics(self) -> None:
         """Batch norm that evaluates with running statistics, and has none yet, gets them first."""
         if norms_without_statistics(self.learner.task):
-            count = estimate_statistics(
-                self.learner.task, self.loaders["train"], self.runtime, self.stop_if_asked
+            stop = partial(  # before there is anything to save
+                self.interrupts.stop_if_asked,
+                self.runtime.processes,
+                f"to start again: run_model.py --resume {self.folder}",
             )
+            loader = self.loaders["train"]
+            count = estimate_statistics(self.learner.task, loader, self.runtime, stop)
             log.info("estimated the batch norm's statistics over %d training batches", count)
 
     def measure(self, epoch: int) -> list[EpochRow]:
@@ -146,7 +151,7 @@ class Training:
             return epoch_row(loader.dataset, epoch, mode, lr, result)
         return record(self.folder, loader.dataset, epoch, mode, lr, result)
 
-    def between_steps(self, _: Pass) -> None:
+    def between_steps(self) -> None:
         """Saves the position when it is time to, and ends the run when asked to."""
         if self.learner.pending:
             return
@@ -158,12 +163,6 @@ class Training:
             self.clock.restart()
         if asked:
             raise stopped(asked, f"to go on: run_model.py --resume {self.folder}")
-
-    def stop_if_asked(self) -> None:
-        """Before there is anything to save."""
-        (asked,) = self.runtime.processes.largest(self.interrupts.asked)
-        if asked:
-            raise stopped(asked, f"to start again: run_model.py --resume {self.folder}")
 
     def name_waiting(self, result: Result) -> None:
         """Once, when data are too slow."""
@@ -212,16 +211,11 @@ def test_pass(
 ) -> list[AccuracyRow]:
     """One recorded pass over a test set, with its pictures; → the accuracies, overall first, to the
     first process."""
-
-    def stop_if_asked(_: Pass) -> None:
-        (asked,) = learner.runtime.processes.largest(interrupts.asked)
-        if asked:
-            raise stopped(asked, f"{folder} has no results; run the test again")
-
     runtime = learner.runtime
     dataset, leads = loader.dataset, runtime.processes.leads
     faults = Faults(folder, config.strict_data, writes=leads)
     faults.start_pass(0, "test", len(dataset))
+    remedy = f"{folder} has no results; run the test again"
     with Progress("test", len(loader), config.log_freq) as progress:
         run = Pass(
             zip(loader, loader.batch_sampler.numbers(), strict=True),
@@ -229,7 +223,7 @@ def test_pass(
             progress,
             faults,
             together=False,
-            between=stop_if_asked,
+            between=partial(interrupts.stop_if_asked, runtime.processes, remedy),
         )
         result = evaluate(learner.task, run)
     if not leads:

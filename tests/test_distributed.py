@@ -15,13 +15,14 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import TINY, narrow, run
+from conftest import ON_CPU, TINY, narrow, run
 from dataset.loading import EpochBatches
 from model.dpc import DPC_RNN, score
 from model.engine import Learner
 from model.losses import contrastive_loss
 from model.optim import Group
 from model.tasks import ContrastiveTask
+from own_process import ENVIRONMENT, ROOT
 from test_run import records, same_weights
 from utils.batch import Batch
 from utils.checks import check_share
@@ -33,7 +34,6 @@ from utils.processes import Processes, found
 from utils.records import MEASURED
 from video_data import prepare
 
-ROOT = Path(__file__).parent.parent
 NARROW = ["tests/narrow_run.py"]
 LIMIT = 240  # seconds, for whatever a test waits for
 
@@ -44,7 +44,7 @@ def torchrun(*arguments: object, count: int = 2) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
+    return {**ENVIRONMENT, **more}
 
 
 def together(*arguments: object, count: int = 2) -> subprocess.CompletedProcess:
@@ -140,8 +140,7 @@ def parts(tmp_path_factory) -> dict:
 
 
 def test_gradients_are_the_average_of_the_halves_computed_in_one_process(parts):
-    alone = Runtime(torch.device("cpu"))
-    halves = [part(rank, alone, gather=False) for rank in range(2)]
+    halves = [part(rank, ON_CPU, gather=False) for rank in range(2)]
     for rank in range(2):
         made = parts[False][rank]
         assert made["loss"].item() == pytest.approx(halves[rank]["loss"].item(), rel=1e-12)

@@ -5,6 +5,7 @@ import time
 from types import FrameType
 
 from utils.errors import PREEMPTED, Stopped
+from utils.processes import Processes
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -30,6 +31,12 @@ class Interrupts:
         if number == signal.SIGINT and self.asked and not self.repeats:
             raise KeyboardInterrupt
         self.asked = number
+
+    def stop_if_asked(self, processes: Processes, remedy: str) -> None:
+        """Raises Stopped in all processes when one of them was asked to."""
+        (asked,) = processes.largest(self.asked)
+        if asked:
+            raise stopped(asked, remedy)
 
 
 def stopped(number: int, remedy: str) -> Stopped:
