@@ -1,12 +1,63 @@
 """The contrastive loss over a score `[B, P, S, B, P, S]`, predicted × true (Han et al. 2019,
-equation 5).
+equation 5), and what else is read from it.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from model.dpc import score
+from utils.metrics import hits
 
 POSITIVE, EASY, TEMPORAL, SPATIAL = 1, 0, -1, -3
+
+# Bytes of the scores computed at once; with their backward they take about three times as much. A
+# process's own clips stay below at the published sizes (151 MB for 128 clips of 3 steps and 16
+# positions); gathered ones may pass it, since a score grows with clips here × clips everywhere.
+SCORE_LIMIT = 256 * 2**20
+
+
+class Contrast(NamedTuple):
+    """Of each prediction its `loss` `[B, P, S]` and `hits` `[B·P·S, up to 5]` (utils.metrics); of
+    each predicted block `best` `[B, P]`, the true block of all with the highest score, averaged
+    over all pairs of positions: c·P + q for step q of clip c."""
+
+    loss: Tensor
+    hits: Tensor
+    best: Tensor
+
+
+def contrast(predicted: Tensor, targets: Tensor, first: int = 0) -> Contrast:
+    """Of vectors `[B, P, F, S]` and `[B', P, F, S]`, the latter of more clips, perhaps: those of
+    the predictions are the ones from `first` on.
+
+    A score of more than SCORE_LIMIT is computed for a few clips' predictions at a time, and again
+    in backward, so that no more than one such part of it is ever there.
+    """
+    B, P, _, S = predicted.shape
+    clip_bytes = P * S * len(targets) * P * S * predicted.element_size()
+    clips = max(1, SCORE_LIMIT // clip_bytes)
+    if clips >= B:
+        return contrast_at_once(predicted, targets, first)
+    starts = range(first, first + B, clips)
+    parts = [
+        checkpoint(
+            contrast_at_once, part, targets, start, use_reentrant=False, preserve_rng_state=False
+        )
+        for part, start in zip(predicted.split(clips), starts, strict=True)
+    ]
+    return Contrast(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def contrast_at_once(predicted: Tensor, targets: Tensor, first: int) -> Contrast:
+    scores = score(predicted, targets)  # [B, P, S, B', P, S]
+    # the loss comes first: backward computes again what lies before it, and nothing after it
+    loss = contrastive_loss(scores, first)  # [B, P, S]
+    best = scores.mean(dim=(2, 5)).flatten(2).argmax(dim=2)  # [B, P]
+    return Contrast(loss, hits(*contrastive_logits(scores, first)), best)
 
 
 def contrastive_logits(score: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:

@@ -167,7 +167,7 @@ class Pass:
         return min(clips for _, clips in everyone)
 
     def add(self, batch: Batch, output: Output) -> None:
-        self.tally.add(output.row_loss, output.logits, output.target)
+        self.tally.add(output.row_loss, output.hits, output.columns)
         self.evaluated += len(batch.item)
         if self.keep:
             parts = (self.number, batch.item, output.predictions, output.windows)

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.dpc import DPC_RNN, score
+from model.dpc import DPC_RNN
 from model.gathering import gather_clips
 from model.lc import LC_RNN
-from model.losses import contrastive_logits, contrastive_loss
+from model.losses import contrast
 from utils.batch import Batch
+from utils.metrics import hits
 from utils.processes import ALONE, Processes
 
 
@@ -30,14 +31,14 @@ class Predictions(NamedTuple):
 
 
 class Output(NamedTuple):
-    """R rows of `logits` `[R, K]` with their `target` `[R]` and `row_loss` `[R]`; `loss` is its
-    mean. `windows`: the predictions that a whole video's was averaged from.
-    """
+    """Of R rows of `columns` logits their `row_loss` `[R]`, of which `loss` is the mean, and `hits`
+    `[R, up to 5]` (utils.metrics). `windows`: the predictions that a whole video's was averaged
+    from."""
 
     loss: Tensor
     row_loss: Tensor
-    logits: Tensor
-    target: Tensor
+    hits: Tensor
+    columns: int
     predictions: Predictions
     windows: Predictions | None = None
 
@@ -57,17 +58,13 @@ class ContrastiveTask(nn.Module):
         labels = batch.labels[:, -P:, 0]  # of each predicted block's first frame: [B, P, 2]
         # B' clips in all, of which this process has B, from `first` on
         (targets, all_labels), first = gather_clips(self.gather_from, targets, labels)
-        scores = score(predicted, targets)  # [B, P, S, B', P, S]
-        logits, target = contrastive_logits(scores, first)
-        losses = contrastive_loss(scores, first)  # [B, P, S]
-        with torch.no_grad():
-            # the block of the batch with the highest score averaged over all pairs of positions
-            best = scores.detach().mean(dim=(2, 5)).flatten(2).argmax(dim=2)  # [B, P]
-            decoded = all_labels[..., 0].flatten()[best]
-            mean_loss = losses.detach().mean(dim=2)  # [B, P]
-            predictions = Predictions(labels, decoded, mean_loss, torch.zeros_like(decoded))
+        losses, found, best = contrast(predicted, targets, first)
+        mean_loss = losses.detach().mean(dim=2)  # [B, P]
+        decoded = all_labels[..., 0].flatten()[best]  # [B, P]
+        predictions = Predictions(labels, decoded, mean_loss, torch.zeros_like(decoded))
         row_loss = losses.flatten()  # [B*P*S]
-        return Output(row_loss.mean(), row_loss, logits, target, predictions)
+        columns = targets[:, :, 0].numel()  # B'*P*S
+        return Output(row_loss.mean(), row_loss, found, columns, predictions)
 
 
 class ClassificationTask(nn.Module):
@@ -83,7 +80,8 @@ class ClassificationTask(nn.Module):
         target = labels[:, 0, 0]
         row_loss = functional.cross_entropy(logits, target, reduction="none")  # [B]
         predictions = ranked(logits.detach()[:, None], labels, row_loss.detach()[:, None])
-        return Output(row_loss.mean(), row_loss, logits, target, predictions)
+        columns = logits.shape[1]
+        return Output(row_loss.mean(), row_loss, hits(logits, target), columns, predictions)
 
 
 class WholeVideoTask(nn.Module):
@@ -114,8 +112,8 @@ class WholeVideoTask(nn.Module):
         return Output(
             row_loss.mean(),
             row_loss,
-            averaged,
-            target,
+            hits(averaged, target),
+            averaged.shape[1],
             ranked(averaged[None], labels, row_loss[None]),
             ranked(logits[None], labels.expand(-1, len(windows), -1), window_loss),
         )

@@ -137,6 +137,8 @@ def test_the_classifiers_target_is_the_class_of_the_last_frame_of_the_last_block
     B, N, L = 2, 3, 5
     labels = torch.arange(B * N * L * 2).view(B, N, L, 2)  # no two are equal
     clip = torch.zeros(B, N, 3, 1, 4, 4, dtype=torch.uint8)
-    task = ClassificationTask(lambda clips: (torch.zeros(B, 1, 100), None))
-    target = task(clip, Batch(clip, labels, torch.arange(B))).target
-    assert target.tolist() == [28, 58]
+    logits = torch.arange(100.0)  # so that a loss tells its target
+    task = ClassificationTask(lambda clips: (logits.expand(B, 1, 100), None))
+    output = task(clip, Batch(clip, labels, torch.arange(B)))
+    assert (logits.logsumexp(0) - output.row_loss).round().tolist() == [28, 58]
+    assert output.predictions.labels[:, 0, 0].tolist() == [28, 58]

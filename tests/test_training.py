@@ -19,7 +19,7 @@ from utils.batch import Batch
 from utils.catalogue import CATALOGUE
 from utils.config import Config
 from utils.errors import UsageError
-from utils.metrics import Tally
+from utils.metrics import Tally, hits
 
 SMALL = Config(
     dataset="Gabors",
@@ -37,8 +37,8 @@ SMALL = Config(
 def test_means_are_over_all_rows_of_an_epoch():
     tally = Tally(torch.device("cpu"))
     logits = torch.tensor([[3.0, 2, 1, 0], [0, 1, 2, 3]])
-    tally.add(torch.tensor([1.0, 2.0]), logits, torch.tensor([0, 1]))
-    tally.add(torch.tensor([6.0]), logits[:1], torch.tensor([1]))
+    tally.add(torch.tensor([1.0, 2.0]), hits(logits, torch.tensor([0, 1])), 4)
+    tally.add(torch.tensor([6.0]), hits(logits[:1], torch.tensor([1])), 4)
     means = tally.counts().means()
     assert means.loss == 3.0
     assert means.top1 == pytest.approx(1 / 3)
@@ -50,7 +50,7 @@ def test_means_are_over_all_rows_of_an_epoch():
 def test_chance_is_averaged_over_batches():
     tally = Tally(torch.device("cpu"))
     for columns in (8, 4):
-        tally.add(torch.zeros(1), torch.randn(1, columns), torch.tensor([0]))
+        tally.add(torch.zeros(1), hits(torch.randn(1, columns), torch.tensor([0])), columns)
     means = tally.counts().means()
     assert means.chance == (1 / 8 + 1 / 4) / 2
     assert means.top5 is None
@@ -58,7 +58,7 @@ def test_chance_is_averaged_over_batches():
 
 def test_equal_logits_are_no_success():
     tally = Tally(torch.device("cpu"))
-    tally.add(torch.zeros(6), torch.zeros(6, 6), torch.arange(6))
+    tally.add(torch.zeros(6), hits(torch.zeros(6, 6), torch.arange(6)), 6)
     assert tally.counts().means().top1 == pytest.approx(1 / 6)
 
 
@@ -166,7 +166,7 @@ def test_a_prediction_is_decoded_as_the_class_of_the_best_block():
             c, q = max(means, key=means.get)
             assert output.predictions.predicted[b, p] == c * N + (N - P) + q
             assert output.predictions.labels[b, p, 0] == b * N + (N - P) + p
-    assert output.logits.shape == (B * P * S, B * P * S)
+    assert output.columns == len(output.row_loss) == len(output.hits) == B * P * S
     assert output.loss.item() == pytest.approx(output.row_loss.mean().item())
     block = output.row_loss.view(B, P, S).mean(dim=2)
     assert torch.allclose(output.predictions.loss, block)

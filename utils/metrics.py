@@ -20,12 +20,10 @@ class Means(NamedTuple):
 
 
 def hits(logits: Tensor, target: Tensor) -> Tensor:
-    """For each k of TOP, how many rows of `logits` `[R, K]` have `target` `[R]` among their k
-    highest.
-    """
-    best = logits.topk(min(TOP[-1], logits.shape[1]), dim=1).indices  # [R, up to 5]
-    found = best == target[:, None]
-    return torch.stack([found[:, :k].sum() for k in TOP])
+    """Whether the highest, the second highest and so on of each row of `logits` `[R, K]` is its
+    `target` `[R]`: bool `[R, up to 5]`."""
+    best = logits.detach().topk(min(TOP[-1], logits.shape[1]), dim=1).indices  # [R, up to 5]
+    return best == target[:, None]
 
 
 class Counts(NamedTuple):
@@ -62,14 +60,13 @@ class Tally:
         self.sums = torch.tensor(done.sums, dtype=torch.float64, device=device)
         self.done = done
 
-    def add(self, row_loss: Tensor, logits: Tensor, target: Tensor) -> None:
-        """`row_loss` `[R]`, `logits` `[R, K]`, `target` `[R]`."""
-        rows, columns = logits.shape
+    def add(self, row_loss: Tensor, hits: Tensor, columns: int) -> None:
+        """`row_loss` `[R]` and `hits` `[R, up to 5]` of rows of `columns` logits."""
         with torch.no_grad():
             total = row_loss.double().sum()
-            self.sums += torch.cat([total[None], hits(logits, target).double()])
+            self.sums += torch.stack([total, *(hits[:, :k].sum() for k in TOP)])
         nothing = (0.0,) * len(self.sums)
-        self.done = self.done.plus(Counts(nothing, rows, 1, 1 / columns, columns))
+        self.done = self.done.plus(Counts(nothing, len(row_loss), 1, 1 / columns, columns))
 
     def counts(self) -> Counts:
         return self.done._replace(sums=tuple(self.sums.tolist()))
