@@ -21,7 +21,7 @@ from utils import flags
 from utils.catalogue import CATALOGUE
 from utils.checks import check
 from utils.config import LARGEST_SEED, Config, from_stored
-from utils.errors import RunError, Stopped, UsageError
+from utils.errors import RunError, Stopped, UsageError, leave
 from utils.launch import launch, processes_to_launch
 from utils.logs import log, start_logging
 from utils.processes import Processes, found
@@ -291,4 +291,4 @@ def report(folder: Path, result: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -1,5 +1,7 @@
 """How far a run is, and the checkpoints that say so."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +33,8 @@ class State(NamedTuple):
 
 class Saver:
     """Writes a run's `model` folder. Of several processes all call `save` and `save_position`, and
-    the first one writes."""
+    the first one writes. At the end of this context all is written; raises RunError where it could
+    not be, from whatever comes next."""
 
     def __init__(
         self,
@@ -48,18 +51,38 @@ class Saver:
         self.dataset = dataset
         self.folder = folder
         self.processes = learner.runtime.processes
+        self.thread = ThreadPoolExecutor(1)
+        self.writing: Future | None = None
+
+    def __enter__(self) -> "Saver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.thread:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until the last epoch's checkpoint is written."""
+        if self.writing is not None:
+            writing, self.writing = self.writing, None
+            writing.result()
 
     def save(self, state: State) -> None:
-        """An epoch's checkpoint."""
+        """An epoch's checkpoint, as of now; it is written while the run goes on."""
+        self.wait()
         content = self.content(state)
         if self.processes.leads:
-            checkpoints.write_checkpoint(self.path(state.epoch), content)
-            checkpoints.remove(self.folder / checkpoints.LAST)
-            self.settle(state)
+            self.writing = self.thread.submit(self.write, state, deepcopy(content))
+
+    def write(self, state: State, content: dict[str, Any]) -> None:
+        checkpoints.write_checkpoint(self.path(state.epoch), content)
+        checkpoints.remove(self.folder / checkpoints.LAST)
+        self.settle(state)
 
     def save_position(self, state: State, position: Position | None) -> None:
         """Where the run is after the last complete epoch: in the training of the next one, or
         before it."""
+        self.wait()
         content = self.content(state)
         plain = None if position is None else position.plain()
         content["position"] = self.processes.gather_to_first(plain)

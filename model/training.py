@@ -73,6 +73,10 @@ class Training:
             self.tensorboard = Tensorboard(folder, state.epoch + 1)
 
     def run(self) -> None:
+        with self.saver, self.pictures:
+            self.run_epochs()
+
+    def run_epochs(self) -> None:
         last = self.config.num_epochs
         for group in self.learner.groups:
             rate = self.config.lr * group.factor
@@ -191,6 +195,8 @@ class Training:
         return is_best
 
     def draw(self, at_once: bool) -> None:
+        if at_once:
+            self.saver.wait()  # so that a kill while it draws loses nothing
         if self.leads:
             self.pictures.draw(at_once)
 

@@ -10,20 +10,20 @@ line with a number is answered by that process's exit status.
 import atexit
 import contextlib
 import json
+import math
 import os
 import resource
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT)]
 
 import numpy as np  # noqa: E402
-import torch._dynamo  # noqa: E402,F401  (the optimizer imports it)
 from matplotlib.figure import Figure  # noqa: E402
 
 import run_model  # noqa: E402
@@ -38,8 +38,8 @@ PHASES = {
     "training": (engine.Learner, ("learn", "update")),
     "validating": (training, ("evaluate",)),
     "recording": (training, ("record",)),
-    "saving": (saving.Saver, ("save", "save_position")),
-    "drawing": (pictures.Pictures, ("draw",)),
+    "saving": (saving.Saver, ("write", "save_position")),
+    "drawing": (pictures.Pictures, ("draw_last",)),
 }
 ANOTHER_USER = 65534
 
@@ -64,7 +64,7 @@ def at(phase: str, nth: int, action: Callable[[], None]) -> None:
             try:
                 return function(*arguments, **options)
             finally:
-                doing.pop()
+                doing.remove(name)  # checkpoints are written beside what else is done
                 tell()
 
         return call
@@ -167,11 +167,15 @@ def fail_beside_a_hanging_worker() -> None:
     at("training", 1, fail)
 
 
-def draw_noise(_: plots.Records) -> Iterator[tuple[str, Figure]]:
+def list_noise(_: plots.Records) -> list[plots.Picture]:
     """In place of the pictures, which take longer than all the rest of so small a run."""
-    figure = Figure(figsize=(1, 1))
-    figure.figimage(np.random.default_rng(1).random((figures.DPI, figures.DPI, 3)))
-    yield "loss_and_accuracy", figure
+
+    def make() -> Figure:
+        figure = Figure(figsize=(1, 1))
+        figure.figimage(np.random.default_rng(1).random((figures.DPI, figures.DPI, 3)))
+        return figure
+
+    return [("loss_and_accuracy", make)]
 
 
 def meet_nothing() -> None:
@@ -218,8 +222,9 @@ def start(asked: dict) -> int:
         os.dup2(log, number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(asked["folder"])
+    pictures.START = 0 if asked["draws"] else math.inf
     if not asked["draws"]:
-        plots.draw_pictures = draw_noise
+        plots.list_pictures = list_noise
     name, *arguments = asked["fault"]
     FAULTS[name](*arguments)
     sys.argv = ["run_model.py", *asked["flags"]]

@@ -1,7 +1,10 @@
 """Checkpoint files: written whole, read without running code, in every format in circulation."""
 
 import os
+import threading
+import time
 from collections import OrderedDict
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 
 from conftest import TINY, run, save_as_published
 from model.dpc import DPC_RNN
+from model.engine import Learner
 from model.lc import LC_RNN
 from utils import checkpoints
 from utils.checkpoints import read_checkpoint, write_checkpoint
@@ -134,6 +138,49 @@ def write_epochs(folder: Path, *epochs: int, unexpected_from: int = 1000) -> Non
     for epoch in epochs:
         phase = "unexpected" if epoch >= unexpected_from else "expected"
         write_checkpoint(folder / checkpoints.epoch_name(epoch, phase), {"epoch": epoch})
+
+
+def test_the_run_goes_on_while_a_checkpoint_is_written_as_things_were(
+    narrow_backbone, tmp_path, monkeypatch
+):
+    writing, trained_meanwhile = threading.Event(), []
+    learn = Learner.learn
+
+    def slow_write(path, content):
+        before = deepcopy(content["state_dict"])
+        writing.set()
+        time.sleep(0.5)
+        writing.clear()
+        assert all(
+            torch.equal(value, before[name]) for name, value in content["state_dict"].items()
+        )
+        write_checkpoint(path, content)
+
+    def noted_learn(*arguments):
+        trained_meanwhile.append(writing.is_set())
+        return learn(*arguments)
+
+    monkeypatch.setattr(checkpoints, "write_checkpoint", slow_write)
+    monkeypatch.setattr(Learner, "learn", noted_learn)
+    assert run(*TINY, "--num_epochs", 2, "--output_dir", tmp_path) == 0
+    assert any(trained_meanwhile)
+    (folder,) = tmp_path.iterdir()
+    assert {path.name for path in (folder / "model").glob("epoch*")} == {
+        "epoch0.pth.tar",
+        "epoch1.pth.tar",
+        "epoch2_unexp.pth.tar",
+    }
+
+
+def test_a_checkpoint_that_cant_be_written_ends_the_run(
+    narrow_backbone, tmp_path, monkeypatch, capsys
+):
+    def fail(*_):
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr(checkpoints, "write_checkpoint", fail)
+    assert run(*TINY, "--num_epochs", 1, "--output_dir", tmp_path) == RunError.status
+    assert "the disk is full" in capsys.readouterr().err
 
 
 def test_the_last_two_epochs_and_the_landmarks_are_kept(tmp_path):

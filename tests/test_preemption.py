@@ -11,7 +11,7 @@ import torch
 from conftest import TINY, classifier_arguments, run
 from model import engine, passes, recording, tasks
 from test_run import records
-from utils import checkpoints, errors, plots
+from utils import checkpoints, errors, pictures
 from utils.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
@@ -27,12 +27,12 @@ POINTS = {
     "epoch 1, recording": (recording, "append_rows", 7),
     "epoch 1, validation": (passes, "on_device", 6),
     "epoch 1, saving": (checkpoints, "write_checkpoint", 2),
-    "epoch 0, plotting": (plots, "draw_all", 1),
+    "epoch 0, plotting": (pictures.Pictures, "draw", 1),
     "epoch 2, first batch": (engine.Learner, "learn", 3),
     "epoch 3, first batch": (engine.Learner, "learn", 5),
     "epoch 3, validation": (passes, "on_device", 12),
     "epoch 3, saving": (checkpoints, "write_checkpoint", 4),
-    "epoch 3, plotting": (plots, "draw_all", 2),
+    "epoch 3, plotting": (pictures.Pictures, "draw_last", 1),
 }
 AT_THE_END = ("epoch 3, saving", "epoch 3, plotting")  # nothing is left to stop
 

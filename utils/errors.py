@@ -1,5 +1,9 @@
 """What ends the program with one line instead of a traceback; `status` is its exit status."""
 
+import os
+import sys
+from typing import NoReturn
+
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
 
 
@@ -23,3 +27,10 @@ class Stopped(Exception):  # noqa: N818  (no error)
     def __init__(self, message: str, status: int = status):
         super().__init__(message)
         self.status = status
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the program without clearing up all that was imported, which takes a second."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

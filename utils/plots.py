@@ -6,7 +6,8 @@ and writes the pictures beside them. A picture whose records are missing is left
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ class Records(NamedTuple):
     predictions: pd.DataFrame
     classes: pd.DataFrame
 
+
+Picture = tuple[str, Callable[[], Figure]]  # its name, and what makes it
 
 EPOCHS = {"mode": "str", "phase": "str"} | dict.fromkeys(
     ("epoch", "loss", "top1", "top3", "top5", "chance"), "float64"
@@ -67,30 +70,33 @@ def read_records(folder: Path) -> Records:
 
 def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
     """Draw every picture that the folder's records allow; UsageError if there are none."""
-    records = read_records(Path(folder))
+    return draw(list_pictures(read_records(Path(folder))), folder, backend)
+
+
+def draw(pictures: Iterable[Picture], folder: Path, backend: str | None = None) -> list[Path]:
     written = []
     with matplotlib.rc_context(figures.STYLE):
-        for name, figure in draw_pictures(records):
+        for name, make in pictures:
             path = Path(folder) / f"{name}.png"
-            figures.save(figure, path, backend)
+            figures.save(make(), path, backend)
             written.append(path)
     return written
 
 
-def draw_pictures(records: Records) -> Iterator[tuple[str, Figure]]:
-    """(name, figure) of each picture, one at a time."""
+def list_pictures(records: Records) -> list[Picture]:
     epochs, predictions, classes = records
     tests = epochs[epochs["mode"] == "test"]
+    pictures: list[Picture] = []
     if len(tests):
-        yield "loss_and_accuracy", curves.draw_test(tests.iloc[-1])
+        pictures.append(("loss_and_accuracy", partial(curves.draw_test, tests.iloc[-1])))
     elif len(epochs):
-        yield "loss_and_accuracy", curves.draw_epochs(epochs)
+        pictures.append(("loss_and_accuracy", partial(curves.draw_epochs, epochs)))
     shown = breakdowns.last_shown(epochs, predictions)
     if not shown or not len(classes):
-        return
+        return pictures
     if classes["orientation"].isna().all():  # named classes of videos
-        yield "confusion", confusion_matrices.draw_named(predictions, classes, shown[-1])
-        return
+        make = partial(confusion_matrices.draw_named, predictions, classes, shown[-1])
+        return [*pictures, ("confusion", make)]
     for name, by, title in (
         ("gabor_types", "image", "Image type"),
         ("gabor_orientations", "orientation", "Orientation"),
@@ -98,15 +104,18 @@ def draw_pictures(records: Records) -> Iterator[tuple[str, Figure]]:
         table = breakdowns.breakdown(predictions, by)
         series = curves.SERIES[by](table)
         if len(tests):
-            yield name, curves.draw_test_breakdown(table, by, title, series)
+            make = partial(curves.draw_test_breakdown, table, by, title, series)
         else:
-            yield name, curves.draw_breakdown(table, by, title, series, epochs)
+            make = partial(curves.draw_breakdown, table, by, title, series, epochs)
+        pictures.append((name, make))
     batches = breakdowns.by_batch(predictions)
     if len(batches):
-        yield "loss_by_batch", curves.draw_batches(batches, breakdowns.first_unexpected(epochs))
+        first = breakdowns.first_unexpected(epochs)
+        pictures.append(("loss_by_batch", partial(curves.draw_batches, batches, first)))
     for name, outer in (("by_type", "image"), ("by_orientation", "orientation")):
-        figure = confusion_matrices.draw_nested(predictions, classes, shown, outer)
-        yield f"confusion_{name}", figure
+        make = partial(confusion_matrices.draw_nested, predictions, classes, shown, outer)
+        pictures.append((f"confusion_{name}", make))
+    return pictures
 
 
 def main() -> None:
