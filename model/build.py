@@ -34,6 +34,7 @@ def build_task(
             config.seq_len,
             config.pred_step,
             config.track_bn,
+            config.grad_checkpoint,
         )
         return ContrastiveTask(model, processes if config.gather_negatives else ALONE)
     model = LC_RNN(
@@ -43,6 +44,7 @@ def build_task(
         config.seq_len,
         num_classes,
         config.dropout,
+        config.grad_checkpoint,
     )
     return WholeVideoTask(model, config.batch_size) if whole_videos else ClassificationTask(model)
 
@@ -64,7 +66,7 @@ def build_learner(
             raise UsageError("--sync_bn: torch has it on GPUs only; leave it out")
         task = nn.SyncBatchNorm.convert_sync_batchnorm(task)
     task = task.to(runtime.device)
-    if on_gpu and config.amp != "off":  # what tensor cores take; in float32 nothing is gained
+    if not on_gpu or config.amp != "off":  # as oneDNN and tensor cores take them
         task.model.backbone.to(memory_format=torch.channels_last_3d)
     groups = parameter_groups(task.model, config.train_what)
     freeze_all_but(task.model, groups)

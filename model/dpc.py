@@ -26,11 +26,12 @@ class DPC_RNN(nn.Module):  # noqa: N801  (the published name)
         seq_len: int,
         pred_step: int,
         track_bn: bool = False,
+        grad_checkpoint: bool = False,
     ):
         super().__init__()
         self.block_shape = (num_seq_in + pred_step, 3, seq_len, img_dim, img_dim)
         self.pred_step = pred_step
-        self.backbone = ResNet2d3d(net, track_bn)
+        self.backbone = ResNet2d3d(net, track_bn, grad_checkpoint)
         size = self.backbone.feature_size
         self.agg = ConvGRU(size, size)
         self.network_pred = nn.Sequential(

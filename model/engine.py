@@ -46,8 +46,6 @@ class Learner:
         """One batch."""
         with self.runtime.autocast():
             output = self.forward(clips, batch)
-        if not self.pending:
-            self.optimizer.zero_grad(set_to_none=True)
         # processes exchange their gradients after each batch: simple, and hidden by the backward
         self.scaler.scale(output.loss / self.accumulate).backward()
         self.pending += 1
@@ -63,6 +61,7 @@ class Learner:
                     parameter.grad.mul_(self.accumulate / self.pending)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.optimizer.zero_grad()  # now, so that their memory is free for the next forward
         self.pending = 0
 
 

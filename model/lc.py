@@ -20,10 +20,11 @@ class LC_RNN(nn.Module):  # noqa: N801  (the published name)
         seq_len: int,
         num_classes: int,
         dropout: float = 0.5,
+        grad_checkpoint: bool = False,
     ):
         super().__init__()
         self.block_shape = (num_seq_in, 3, seq_len, img_dim, img_dim)
-        self.backbone = ResNet2d3d(net, track_bn=True)
+        self.backbone = ResNet2d3d(net, True, grad_checkpoint)
         size = self.backbone.feature_size
         self.agg = ConvGRU(size, size)
         self.final_bn = nn.BatchNorm1d(size)

@@ -8,20 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.convolution import Conv3d
+from model.recomputing import computed_twice
+
 STEM_PLANES = 64
 STAGE_PLANES = (64, 128, 256, 256)
-
-
-class Conv3d(nn.Conv3d):
-    """On CPUs in bfloat16, oneDNN never computes the gradient of weights that reach over 3 frames
-    when there are 2 of them (seen in torch 2.14): there the frames around them are put in place."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        reaches_over = self.kernel_size[0] == 3 and x.shape[2] == 2
-        if reaches_over and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            x = functional.pad(x, (0, 0, 0, 0, 1, 1))
-            return functional.conv3d(x, self.weight, None, self.stride, (0, *self.padding[1:]))
-        return super().forward(x)
+STEM_PARTS = 8  # of a batch, with grad_checkpoint
 
 
 class BatchNorm3d(nn.BatchNorm3d):
@@ -36,22 +28,53 @@ class BatchNorm3d(nn.BatchNorm3d):
     def forward(self, x: Tensor) -> Tensor:
         if self.frame_repeats == 1 or not (self.training and self.track_running_stats):
             return super().forward(x)
-        self.num_batches_tracked.add_(1)
-        momentum = self.momentum
-        if momentum is None:  # a cumulative average
-            momentum = 1 / self.num_batches_tracked.item()
+        momentum = self.next_momentum()
         kept = (1 - momentum) * self.running_var
         var = self.running_var.clone()
         y = functional.batch_norm(
             x, self.running_mean, var, self.weight, self.bias, True, momentum, self.eps
         )
         n = x.numel() // x.shape[1]
-        repeated = n * self.frame_repeats
-        # the batch added var·n/(n-1); the repeated frames would add var·repeated/(repeated-1)
-        self.running_var.copy_(
-            kept + (var - kept) * (self.frame_repeats * (n - 1) / (repeated - 1))
-        )
+        # the batch added var·n/(n-1)
+        self.running_var.copy_(kept + (var - kept) * ((n - 1) / n * self.unbiased(n)))
         return y
+
+    def next_momentum(self) -> float:
+        self.num_batches_tracked.add_(1)
+        if self.momentum is None:  # a cumulative average
+            return 1 / self.num_batches_tracked.item()
+        return self.momentum
+
+    def unbiased(self, n: int) -> float:
+        """What the variance of n values of a channel is to be multiplied by."""
+        return n * self.frame_repeats / (n * self.frame_repeats - 1)
+
+    # ---- the same in parts, for a large input (recomputing.py) ----
+
+    def moments(self, part: Tensor) -> tuple[Tensor, Tensor]:
+        """→ (biased variance, mean) of each channel."""
+        wide = part.to(torch.promote_types(part.dtype, torch.float32))
+        return torch.var_mean(wide, dim=(0, 2, 3, 4), correction=0)
+
+    def merge(self, moments: list[tuple[Tensor, Tensor]], n: list[int]) -> tuple[Tensor, Tensor]:
+        """→ (variance, mean) to normalise by, from those of parts with n values each; counted in
+        the running statistics."""
+        if not self.training and self.track_running_stats:
+            return self.running_var, self.running_mean
+        total = sum(n)
+        mean = sum(m * (k / total) for (_, m), k in zip(moments, n, strict=True))
+        var = sum((v + (m - mean) ** 2) * (k / total) for (v, m), k in zip(moments, n, strict=True))
+        if self.track_running_stats:
+            momentum = self.next_momentum()
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, momentum)
+                self.running_var.lerp_(var * self.unbiased(total), momentum)
+        return var, mean
+
+    def normalise(self, part: Tensor, var: Tensor, mean: Tensor) -> Tensor:
+        scale = self.weight * (var + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (part * scale.view(-1, 1, 1, 1) + shift.view(-1, 1, 1, 1)).to(part.dtype)
 
 
 class Block(nn.Module):
@@ -129,10 +152,12 @@ class ResNet2d3d(nn.Module):
 
     `feature_size` is F: 256 for basic blocks, 1024 for bottlenecks. With `track_bn` batch norm
     keeps running statistics and evaluates with them; without, evaluation uses the batch's own.
+    With `grad_checkpoint` only the blocks' inputs are kept for backward.
     """
 
-    def __init__(self, net: str, track_bn: bool):
+    def __init__(self, net: str, track_bn: bool, grad_checkpoint: bool = False):
         super().__init__()
+        self.grad_checkpoint = grad_checkpoint
         block, depths = DEPTHS[net]
         self.conv1 = nn.Conv3d(
             3, STEM_PLANES, kernel_size=(1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False
@@ -170,10 +195,40 @@ class ResNet2d3d(nn.Module):
             for module in part.modules():
                 if isinstance(module, BatchNorm3d):
                     module.frame_repeats = frame_repeats
-        x = functional.relu(self.bn1(self.conv1(x)), inplace=True)  # [B*N, 64, L, H/2, W/2]
-        x = self.layer1(self.maxpool(x))  # [B*N, 64, L, H/4, W/4]
-        x = self.layer2(x)  # [B*N, 128, L, H/8, W/8]
+        twice = self.grad_checkpoint and torch.is_grad_enabled()
+        x = self.stem_in_parts(x) if twice else self.stem(x)  # [B*N, 64, L, H/4, W/4]
+        x = self.stage(self.layer1, x, twice)  # [B*N, 64, L, H/4, W/4]
+        x = self.stage(self.layer2, x, twice)  # [B*N, 128, L, H/8, W/8]
         if frame_repeats > 1:
             x = x.repeat_interleave(frame_repeats, dim=2)
-        x = self.layer3(x)  # [B*N, 256, L/2, H/16, W/16]
-        return self.layer4(x)  # [B*N, F, L_out, D, D]
+        x = self.stage(self.layer3, x, twice)  # [B*N, 256, L/2, H/16, W/16]
+        return self.stage(self.layer4, x, twice)  # [B*N, F, L_out, D, D]
+
+    def stage(self, blocks: nn.Sequential, x: Tensor, twice: bool) -> Tensor:
+        for block in blocks:
+            x = computed_twice(block, x, within=block) if twice else block(x)
+        return x
+
+    def stem(self, x: Tensor) -> Tensor:
+        return self.maxpool(functional.relu(self.bn1(self.conv1(x)), inplace=True))
+
+    def stem_in_parts(self, x: Tensor) -> Tensor:
+        """Its features are the largest, so no more than a part of them is ever there, in forward
+        or backward: first for their moments, then for the rest."""
+        if not isinstance(self.bn1, BatchNorm3d):  # over several processes
+            return computed_twice(self.stem, x, within=self.bn1)
+
+        def moments(part: Tensor) -> tuple[Tensor, Tensor]:
+            return self.bn1.moments(self.conv1(part))
+
+        def rest(part: Tensor, var: Tensor, mean: Tensor) -> Tensor:
+            features = self.bn1.normalise(self.conv1(part), var, mean)
+            return self.maxpool(functional.relu(features, inplace=True))
+
+        parts = x.chunk(STEM_PARTS)
+        values = [part[:, 0].numel() // 4 for part in parts]  # the stem halves height and width
+        found = [computed_twice(moments, part, within=self.conv1) for part in parts]
+        var, mean = self.bn1.merge(found, values)
+        return torch.cat(
+            [computed_twice(rest, part, var, mean, within=self.conv1) for part in parts]
+        )

@@ -208,6 +208,7 @@ def test_workers_and_threads_change_no_bit(resize):
     finally:
         torch.set_num_threads(threads)
     assert [batch.clip.shape for batch in one_thread] == [(4, 3, 3, 1, 96, 96)] * 4
+    assert others[1][0].clip.is_shared()  # a worker's batch is not copied once more
     for other in others:
         assert len(other) == 4
         assert all(map(same, one_thread, other))

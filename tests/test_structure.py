@@ -51,11 +51,14 @@ def test_the_conda_environment_has_the_same_packages():
     assert listed == wanted
 
 
-def test_gabors_need_no_opencv_and_pictures_no_screen():
+def test_gabors_need_no_opencv_pictures_no_screen_and_training_no_compiler():
     code = (
         "import sys; sys.modules['cv2'] = None; sys.modules['tkinter'] = None\n"
         "import dataset.build, model.build, model.training, utils.plots, utils.tensorboard\n"
-        "assert 'matplotlib.pyplot' not in sys.modules"
+        "import torch; from model.optim import Group, make_optimizer\n"
+        "weight = torch.nn.Parameter(torch.zeros(2)); weight.grad = torch.ones(2)\n"
+        "make_optimizer([Group('all', 1.0, [weight])], 1e-3, 0.0).step()\n"
+        "assert not {'matplotlib.pyplot', 'torch._dynamo'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -158,6 +158,18 @@ class Config:
         "save within epochs too, this often; 0: only when stopped",
         on_resume="technical",
     )
+    low_memory: bool = flag(
+        "technical",
+        False,
+        "on the CPU: give memory back at once; slower",
+        on_resume="technical",
+    )
+    grad_checkpoint: bool = flag(
+        "technical",
+        False,
+        "compute each stage of the backbone twice rather than keep it; less memory, slower",
+        on_resume="technical",
+    )
     compile: bool = flag(
         "technical", False, "compile the model (torch.compile)", on_resume="technical"
     )

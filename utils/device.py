@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from utils.allocator import keep_freed_memory, return_freed_memory
 from utils.checks import check_share
 from utils.config import Config
 from utils.errors import UsageError
@@ -99,6 +100,12 @@ def start_runtime(config: Config, processes: Processes) -> Runtime:
         log.warning("--batch_size: %d, for %d equal shares", batch_size, processes.count)
     if not config.test:
         check_share(config, processes.count)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = not config.deterministic
+    elif config.low_memory:
+        return_freed_memory()
+    else:
+        keep_freed_memory()
     return Runtime(device, processes, config.amp)
 
 
@@ -113,7 +120,6 @@ def use_deterministic_algorithms() -> None:
     """Where torch has them; an operation without one is logged when it is met."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
     shown = warnings.showwarning
     named = set()
 

@@ -1,0 +1,86 @@
+"""Convolutions over time, with the gradient of their weights computed in another way where that is
+quicker or, in bfloat16, where oneDNN's is wrong."""
+
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Positions of an output block up to which the products below beat oneDNN, whose time goes into
+# reading and writing the weights for every block: stage 4 up to 128 pixels
+FEW_POSITIONS = 32
+
+
+class Conv3d(nn.Conv3d):
+    """torch's without bias, but for the weights' gradient on CPUs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or not torch.is_grad_enabled() or self.kernel_size[0] == 1:
+            return super().forward(x)
+        weight = self.weight
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+            x, weight = x.to(dtype), weight.to(dtype)
+        sizes = zip(x.shape[2:], self.kernel_size, self.padding, self.stride, strict=True)
+        positions = 1
+        for size, kernel, padding, stride in sizes:
+            positions *= (size + 2 * padding - kernel) // stride + 1
+        # in bfloat16 oneDNN never computes the gradient of weights that reach over 3 frames when
+        # there are 2 of them (seen in torch 2.14)
+        left_out = weight.dtype != torch.float32 and x.shape[2] == 2
+        if positions > FEW_POSITIONS and not left_out:
+            return functional.conv3d(x, weight, None, self.stride, self.padding)
+        return Convolution.apply(x, weight, self.stride, self.padding)
+
+
+class Convolution(torch.autograd.Function):
+    """`x` `[B, C, L, H, W]` and `weight` `[F, C, k, k, k]` → `[B, F, L', H', W']`."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, stride: tuple, padding: tuple) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return functional.conv3d(x, weight, None, stride, padding)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_x = nn.grad.conv3d_input(x.shape, weight, gradient, ctx.stride, ctx.padding)
+        if ctx.needs_input_grad[1]:
+            of_weight = weight_gradient(x, gradient, weight.shape, ctx.stride, ctx.padding)
+        return of_x, of_weight, None, None
+
+
+def weight_gradient(
+    x: Tensor, gradient: Tensor, shape: torch.Size, stride: tuple, padding: tuple
+) -> Tensor:
+    """Of a convolution's weights `[F, C, k, k, k]`, from its input `[B, C, L, H, W]` and its
+    output's gradient `[B, F, L', H', W']`: one product of matrices for each of the kernel's taps,
+    over the positions at which it meets the input rather than the padding."""
+    F, C, *kernel = shape
+    result = x.new_zeros(F, *kernel, C)
+    x, gradient = x.movedim(1, -1), gradient.movedim(1, -1)  # channels last
+    reach = [
+        [met(tap, x.shape[d], gradient.shape[d], stride[d - 1], padding[d - 1]) for tap in range(k)]
+        for d, k in enumerate(kernel, start=1)
+    ]
+    for taps in product(*map(range, kernel)):
+        inputs, outputs = zip(*(reach[d][tap] for d, tap in enumerate(taps)), strict=True)
+        seen = x[(slice(None), *inputs)].reshape(-1, C)
+        learned_from = gradient[(slice(None), *outputs)].reshape(-1, F)
+        torch.mm(learned_from.T, seen, out=result[(slice(None), *taps)])
+    return result.movedim(-1, 1)  # [F, C, k, k, k], channels last
+
+
+def met(tap: int, inputs: int, outputs: int, stride: int, padding: int) -> tuple[slice, slice]:
+    """→ (the inputs that a tap of the kernel meets along one dimension, the outputs it serves)."""
+    offset = tap - padding  # output o meets input o·stride + offset
+    first = max(0, -(offset // stride))
+    last = min(outputs - 1, (inputs - 1 - offset) // stride)
+    start = first * stride + offset
+    if last < first:
+        return slice(0, 0), slice(0, 0)
+    return slice(start, last * stride + offset + 1, stride), slice(first, last + 1)

@@ -1,0 +1,96 @@
+"""The weights' gradient of convolutions over time, and what else makes a step on a CPU fast."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from model import convolution
+from model.convolution import Conv3d, weight_gradient
+from model.optim import Group, make_optimizer
+from utils import allocator, device
+from utils.config import Config
+from utils.processes import ALONE
+
+
+@pytest.mark.parametrize("kernel", [1, 3, (3, 1, 1), 5])
+@pytest.mark.parametrize("stride", [1, 2, (1, 2, 3)])
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 2, 2), (2, 4, 4), (3, 5, 4), (5, 1, 2)])
+def test_products_of_matrices_give_the_gradient(kernel, stride, size):
+    torch.manual_seed(0)
+    conv = torch.nn.Conv3d(4, 5, kernel, stride, bias=False).double()
+    padding = tuple(k // 2 for k in conv.kernel_size)
+    x = torch.randn(3, 4, *size, dtype=torch.float64)
+    y = functional.conv3d(x, conv.weight, None, conv.stride, padding)
+    gradient = torch.randn_like(y)
+    (expected,) = torch.autograd.grad(y, conv.weight, gradient)
+    got = weight_gradient(x, gradient, conv.weight.shape, conv.stride, padding)
+    assert torch.allclose(got, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
+def test_a_layer_has_torchs_output_and_gradients(stride, memory_format, monkeypatch):
+    torch.manual_seed(0)
+    ours = Conv3d(6, 8, 3, stride=stride, padding=1, bias=False).to(memory_format=memory_format)
+    x = torch.randn(2, 6, 3, 4, 4).contiguous(memory_format=memory_format).requires_grad_()
+    results = []
+    for positions in (0, 10**6):  # torch's, and ours
+        monkeypatch.setattr(convolution, "FEW_POSITIONS", positions)
+        y = ours(x)
+        assert isinstance(y.grad_fn, convolution.Convolution._backward_cls) == (positions > 0)
+        results.append([y, *torch.autograd.grad(y.square().sum(), (x, ours.weight))])
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_adam_is_torchs():
+    torch.manual_seed(0)
+    start = torch.randn(50)
+    values = []
+    for make in (
+        lambda weight: make_optimizer([Group("all", 1.0, [weight])], 1e-2, 1e-3),
+        lambda weight: torch.optim.Adam([weight], lr=1e-2, weight_decay=1e-3),
+    ):
+        weight = torch.nn.Parameter(start.clone())
+        optimizer = make(weight)
+        for step in range(1, 6):
+            (weight.square() * torch.arange(50) * step).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        again = make(weight)
+        again.load_state_dict(optimizer.state_dict())
+        state = again.state_dict()["state"][0]
+        values.append([weight.detach(), state["exp_avg"], state["exp_avg_sq"], state["step"]])
+    for one, other in zip(*values, strict=True):
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_memory_is_kept_or_returned(monkeypatch):
+    called = []
+    monkeypatch.setattr(device, "keep_freed_memory", lambda: called.append("keep"))
+    monkeypatch.setattr(device, "return_freed_memory", lambda: called.append("return"))
+    device.start_runtime(Config(cpu_only=True), ALONE)
+    device.start_runtime(Config(cpu_only=True, low_memory=True), ALONE)
+    assert called == ["keep", "return"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own")
+@pytest.mark.parametrize(("mode", "kept"), [("keep", True), ("return", False)])
+def test_freed_blocks_stay_or_go(mode, kept):
+    """64 blocks of 2 MiB, as the program's resident memory shows them once they are freed."""
+    code = (
+        "import numpy as np\n"
+        f"from utils.allocator import {mode}_freed_memory as choose\n"
+        "choose()\n"
+        "blocks = [np.ones(2**18) for _ in range(64)]\n"
+        "del blocks\n"
+        "print(int(open('/proc/self/statm').read().split()[1]) * 4096)"
+    )
+    root = Path(allocator.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert (int(done.stdout) > 128 * 2**20) == kept, done.stderr
