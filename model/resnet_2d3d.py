@@ -226,7 +226,8 @@ class ResNet2d3d(nn.Module):
             return self.maxpool(functional.relu(features, inplace=True))
 
         parts = x.chunk(STEM_PARTS)
-        values = [part[:, 0].numel() // 4 for part in parts]  # the stem halves height and width
+        height, width = (-(-side // 2) for side in x.shape[3:])  # after conv1
+        values = [len(part) * x.shape[2] * height * width for part in parts]
         found = [computed_twice(moments, part, within=self.conv1) for part in parts]
         var, mean = self.bn1.merge(found, values)
         return torch.cat(

@@ -13,7 +13,7 @@ MIB = 2**20
 def keep_freed_memory() -> None:
     """For the blocks to come: fast, and what was used once stays with the program."""
     _set(M_MMAP_MAX, 0)
-    _set(M_TRIM_THRESHOLD, 2**31 - 1)
+    _set(M_TRIM_THRESHOLD, -1)  # nothing is ever given back
     _set(M_TOP_PAD, 64 * MIB)
 
 
