@@ -31,6 +31,9 @@ class Stopped(Exception):  # noqa: N818  (no error)
 
 def leave(status: int) -> NoReturn:
     """Ends the program without clearing up all that was imported, which takes a second."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # whoever read it has gone, or the disk is full
+        status = status or RunError.status
     os._exit(status)
