@@ -45,6 +45,9 @@ ReturnToService=2
 JobRequeue=1
 JobAcctGatherType=jobacct_gather/none
 SchedulerParameters=sched_interval=2
+SlurmdTimeout=0
+BatchStartTimeout=120
+MinJobAge=3600
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
@@ -179,24 +182,30 @@ class Cluster:
         return self.job(job)
 
     def release(self, job: str, **changes: object) -> None:
-        """Starts a job that was requeued once, and would wait for two minutes."""
-
-        def waits() -> bool:
-            shown = self.job(job)
-            return (shown.get("JobState"), shown.get("Restarts")) == ("PENDING", "1")
-
-        self.until(waits, job)
+        """Starts a job once it was requeued; by itself it would wait for two minutes."""
+        self.until(lambda: self.requeued(job), job)
         changed = [f"{name}={value}" for name, value in changes.items()]
         # not in the second in which it was requeued: a node refuses it then
         answer = self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3", *changed)
-        assert not answer, answer
+        # it is taken unless the two minutes are over
+        assert not answer or self.job(job).get("JobState") != "PENDING", answer
+
+    def requeued(self, job: str) -> bool:
+        shown = self.job(job)
+        return int(shown.get("Restarts", 0)) > 0 and shown.get("JobState") != "COMPLETING"
+
+    def stops(self, job: str) -> int:
+        """How often the script has put it back into the queue. Slurm's own count, of restarts, can
+        be higher: it also requeues what a node would not start, or what it has lost sight of."""
+        return self.output(job).count(f"requeues job {job}\n")
 
     def output(self, job: str) -> str:
         paths = sorted(self.folder.glob(f"{job.split('_')[0]}_*.out"))
         return "\n".join(f"{path.name}:\n{path.read_text()}" for path in paths)
 
     def report(self, *jobs: str) -> str:
-        return "\n".join(f"job {job} is {self.job(job)}\n{self.output(job)}" for job in jobs)
+        jobs_now = [f"job {job} is {self.job(job)}\n{self.output(job)}" for job in jobs]
+        return "\n".join([*jobs_now, self.logs()])
 
 
 def wait_until(true: Callable[[], bool], report: Callable[[], str]) -> None:

@@ -60,7 +60,9 @@ def limited(cluster, tmp_path_factory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("limited")
     site = site_variables(folder) | {"STAND_IN": "wait", "NUM_SEEDS": 1}
     site["PYTHON"] = python(folder, "stand_in.py")
-    job = cluster.submit("--array=0", "--cpus-per-task=1", "--time=2", SCRIPT, **site)
+    job = cluster.submit(
+        "--array=0", "--cpus-per-task=1", "--gres=none", "--time=2", SCRIPT, **site
+    )
     return job, site["RECORDS"]
 
 
@@ -107,13 +109,13 @@ def test_a_stopped_array_task_goes_on_and_ends_as_if_never_stopped(cluster, site
     assert cluster.job(last)["JobId"] == job
     cluster.ask("scancel", "--signal=USR1", "--batch", last)
     cluster.release(last)
-    assert (cluster.job(first)["JobState"], cluster.job(first)["Restarts"]) == ("RUNNING", "0")
+    assert (cluster.job(first)["JobState"], cluster.stops(first)) == ("RUNNING", 0)
     cluster.ask("scancel", "--signal=USR1", first)  # its steps alone, as Slurm can signal too
-    cluster.until(lambda: cluster.job(first)["Restarts"] == "1", first)
+    cluster.until(lambda: cluster.requeued(first), first)
     cluster.ask("scancel", first)
 
     end = cluster.end_of(last)
-    assert (end["JobState"], end["Restarts"]) == ("COMPLETED", "1"), cluster.report(last)
+    assert (end["JobState"], cluster.stops(last)) == ("COMPLETED", 1), cluster.report(last)
     assert direct.wait(PATIENCE) == 0
     expected = records(tmp_path / "direct")
     assert len(expected) == 2 * 2  # seeds, files
@@ -133,8 +135,8 @@ def test_two_tasks_are_one_run_and_stop_and_go_on_together(cluster, site, tmp_pa
     cluster.release(f"{parts}_0")
     for job in (whole, parts):
         end = cluster.end_of(f"{job}_0")
-        assert end["JobState"] == "COMPLETED", cluster.report(job)
-    assert cluster.job(f"{parts}_0")["Restarts"] == "1"
+        assert end["JobState"] == "COMPLETED", cluster.report(f"{job}_0")
+    assert (cluster.stops(f"{whole}_0"), cluster.stops(f"{parts}_0")) == (0, 1)
     expected = records(tmp_path / "runs")
     assert len(expected) == 2  # one run, not two
     assert records(tmp_path / "parts") == expected
@@ -144,7 +146,7 @@ def test_the_signal_before_the_time_limit_comes_and_requeues(cluster, limited):
     job, noted = limited
     cluster.release(f"{job}_0", TimeLimit=60)
     end = cluster.end_of(f"{job}_0")
-    assert (end["JobState"], end["Restarts"]) == ("COMPLETED", "1"), cluster.report(job)
+    assert (end["JobState"], cluster.stops(f"{job}_0")) == ("COMPLETED", 1), cluster.report(job)
     rows = rows_of(noted)
     assert [row["SLURM_STEP_NUM_TASKS"] for row in rows] == ["1", "1"]
     assert rows[0]["arguments"] == rows[1]["arguments"]
@@ -159,10 +161,10 @@ def test_preempted_jobs_are_requeued_once(cluster, site, tmp_path):
     cluster.until(lambda: len(rows_of(site["RECORDS"])) == 2, *jobs)
     urgent = cluster.submit("--exclusive", "--partition=urgent", "--wrap=true")
     assert cluster.end_of(urgent)["JobState"] == "COMPLETED"
-    for job in jobs:
+    for job, stops in zip(jobs, (0, 1), strict=True):
         cluster.release(job)
         end = cluster.end_of(job)
-        assert (end["JobState"], end["Restarts"]) == ("COMPLETED", "1"), cluster.report(*jobs)
+        assert (end["JobState"], cluster.stops(job)) == ("COMPLETED", stops), cluster.report(job)
 
 
 def test_a_cancelled_job_stays_cancelled(cluster, site, tmp_path):
@@ -172,7 +174,7 @@ def test_a_cancelled_job_stays_cancelled(cluster, site, tmp_path):
     cluster.ask("scancel", f"{job}_0")
     cluster.until(lambda: "stopped; " in cluster.output(job), job)
     end = cluster.end_of(f"{job}_0")
-    assert (end["JobState"], end["Restarts"]) == ("CANCELLED", "0"), cluster.report(job)
+    assert (end["JobState"], cluster.stops(f"{job}_0")) == ("CANCELLED", 0), cluster.report(job)
 
 
 @pytest.mark.parametrize("status", [1, 2])
@@ -181,4 +183,4 @@ def test_a_failed_job_ends_with_the_run_s_status(cluster, site, tmp_path, status
     job = cluster.submit("--array=0", SCRIPT, **site)
     end = cluster.end_of(f"{job}_0")
     assert (end["JobState"], end["ExitCode"]) == ("FAILED", f"{status}:0"), cluster.report(job)
-    assert end["Restarts"] == "0"
+    assert cluster.stops(f"{job}_0") == 0
