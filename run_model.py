@@ -287,7 +287,11 @@ def train(
 
 def report(folder: Path, result: str) -> None:
     pictures = sorted(path.name for path in folder.glob("*.png"))
-    print(f"run folder: {folder}\nresult: {result}\npictures: {', '.join(pictures) or 'none'}")
+    text = f"run folder: {folder}\nresult: {result}\npictures: {', '.join(pictures) or 'none'}"
+    try:
+        print(text, flush=True)
+    except OSError as error:  # whoever read it has gone, or the disk is full
+        raise RunError(f"{folder} is whole; can't print its result: {error.strerror}") from None
 
 
 if __name__ == "__main__":

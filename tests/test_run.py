@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 import torch
 
+import run_model
 from conftest import NARROW_FEATURES, TINY, classifier_arguments, run
 from dataset.gabors import GaborDataset
 from utils import checkpoints, plots
 from utils.checkpoints import read_checkpoint
-from utils.errors import PREEMPTED, Stopped
+from utils.errors import PREEMPTED, RunError, Stopped
 from utils.records import MEASURED
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
@@ -326,6 +327,20 @@ def test_tensorboard_files_hold_scalars_and_a_clip(tmp_path):
     content = events.read_bytes()
     assert b"loss/val" in content
     assert b"input_clip" in content
+
+
+def test_a_result_that_no_one_reads_ends_with_one_line(tmp_path, monkeypatch, capsys):
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w", closefd=False) as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        status = run_model.main([*TINY, "--num_epochs", "0", "--output_dir", str(tmp_path)])
+        os.dup2(os.open(os.devnull, os.O_WRONLY), write)  # so that it can be closed
+    os.close(write)
+    assert status == RunError.status
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"run_model.py: {tmp_path}")
+    assert "can't print its result: Broken pipe" in last
 
 
 @pytest.mark.parametrize(
