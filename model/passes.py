@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model.copying import copied_ahead
 from model.tasks import Output, Predictions
 from utils.batch import Batch, Fault
 from utils.device import Runtime
@@ -145,7 +146,7 @@ class Pass:
         self.met = faults.so_far  # of this pass, also when the next one has begun
 
     def __iter__(self) -> Iterator[tuple[Tensor, Batch]]:
-        batches = iter(self.batches)
+        batches = copied_ahead(self.batches, self.runtime.device)
         while True:
             self.between()
             asked = time.perf_counter()

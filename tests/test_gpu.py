@@ -1,0 +1,90 @@
+"""What only a GPU shows; the first test alone runs without one."""
+
+from contextlib import nullcontext
+
+import pandas as pd
+import pytest
+import torch
+
+from conftest import TINY, run
+from model.copying import copied_ahead
+from utils.batch import Batch
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+GPU = torch.device("cuda")
+LARGE = (8, 4, 3, 5, 128, 128)
+
+
+class Noted:
+    """A batch, an event, and both streams of a GPU that isn't there, which write down what is asked
+    of them."""
+
+    def __init__(self, notes: list[str], name: object):
+        self.notes, self.name = notes, name
+
+    def __iter__(self):
+        return iter(())
+
+    def to(self, device):
+        self.notes.append(f"copy {self.name}")
+        return self
+
+    def record_event(self):
+        return self.notes[-1]
+
+    def wait_event(self, event):
+        self.notes.append(f"wait for {event}")
+
+
+def test_the_next_batch_is_copied_before_one_is_handed_out(monkeypatch):
+    notes = []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Noted(notes, "copying"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Noted(notes, "computing"))
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    for _, number in copied_ahead(((Noted(notes, i), i) for i in range(3)), GPU):
+        notes.append(f"use {number}")
+    assert notes == [
+        *("copy 0", "copy 1", "wait for copy 0", "use 0"),
+        *("copy 2", "wait for copy 1", "use 1"),
+        *("wait for copy 2", "use 2"),
+    ]
+    assert list(copied_ahead([], GPU)) == []
+
+
+@needs_gpu
+def test_batches_arrive_whole_and_in_order_while_the_gpu_is_busy():
+    def batch(i: int) -> Batch:
+        clip = torch.full(LARGE, i, dtype=torch.uint8).pin_memory()
+        return Batch(clip, None, torch.tensor([i]).pin_memory())
+
+    matrix = torch.randn(4096, 4096, device=GPU)
+    sums = []
+    for arrived, number in copied_ahead(((batch(i), i) for i in range(20)), GPU):
+        for _ in range(5):
+            matrix = matrix @ matrix / 64
+        spread = arrived.clip.float().aminmax()
+        sums.append(
+            torch.stack([*spread, arrived.item[0].float(), torch.tensor(number, device=GPU)])
+        )
+        del arrived, spread  # the next ones may get their memory
+    assert torch.stack(sums).tolist() == [[i] * 4 for i in range(20)]
+
+
+@needs_gpu
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_is_that_of_the_cpu(narrow_backbone, tmp_path, workers):
+    flags = [*TINY, "--num_epochs", 1, "--num_workers", workers]
+    for name, device in (("gpu", "--gpu=0"), ("cpu", "--cpu_only")):
+        assert run(*flags, device, "--output_dir", tmp_path / name) == 0
+    tables = [pd.read_csv(next((tmp_path / name).glob("*/epochs.csv"))) for name in ("gpu", "cpu")]
+    losses = [table.loss.to_numpy() for table in tables]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)  # TF32
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_run_in_a_lower_precision(narrow_backbone, tmp_path, precision):
+    flags = [*TINY, "--num_epochs", 2, "--gpu=0", "--output_dir", tmp_path]
+    assert run(*flags, "--amp", precision) == 0
+    table = pd.read_csv(next(tmp_path.glob("*/epochs.csv")))
+    assert table.loss.lt(10).all()
