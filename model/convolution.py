@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # Positions of an output block up to which the products below beat oneDNN, whose time goes into
-# reading and writing the weights for every block: stage 4 up to 128 pixels
-FEW_POSITIONS = 32
+# reading and writing the weights for every block: stage 4 up to 128 pixels; in a lower precision
+# stage 3 up to 64, too
+FEW_POSITIONS, FEW_IN_LOWER_PRECISION = 32, 48
 
 
 class Conv3d(nn.Conv3d):
@@ -26,10 +27,12 @@ class Conv3d(nn.Conv3d):
         positions = 1
         for size, kernel, padding, stride in sizes:
             positions *= (size + 2 * padding - kernel) // stride + 1
+        lower = weight.dtype.itemsize < 4
+        few = FEW_IN_LOWER_PRECISION if lower else FEW_POSITIONS
         # in bfloat16 oneDNN never computes the gradient of weights that reach over 3 frames when
         # there are 2 of them (seen in torch 2.14)
-        left_out = weight.dtype != torch.float32 and x.shape[2] == 2
-        if positions > FEW_POSITIONS and not left_out:
+        left_out = lower and x.shape[2] == 2
+        if positions > few and not left_out:
             return functional.conv3d(x, weight, None, self.stride, self.padding)
         return Convolution.apply(x, weight, self.stride, self.padding)
 

@@ -50,6 +50,7 @@ from job_times import extraction, help_text, job
 
 ROOT = Path(__file__).parent.parent
 
+LOW_MEMORY = {"batch_size": 4, "low_memory": True}
 SMALL = {"img_dim": 64, "num_seq_in": 3, "pred_step": 1, "batch_size": 8}
 BATCH_4 = "dpc-rnn step, 128 px, batch 4"
 GABORS = ("--dataset", "gabors", "--img_dim", "64", "--seed", "0")
@@ -83,7 +84,8 @@ LINES = (
     steps(f"{BATCH_4}, bf16", {"batch_size": 4, "amp": "bf16"}, (3.65,), 2.37),
     steps(f"{BATCH_4}, static", {"batch_size": 4}, (3.65,), 2.37, frames=1),
     steps(f"{BATCH_4}, static, bf16", {"batch_size": 4, "amp": "bf16"}, (3.65,), 2.37, frames=1),
-    steps(f"{BATCH_4}, --low_memory", {"batch_size": 4, "low_memory": True}, (3.65,), 2.37),
+    steps(f"{BATCH_4}, --low_memory", LOW_MEMORY, (3.65,), 2.37),
+    steps(f"{BATCH_4}, static, --low_memory", LOW_MEMORY, (3.65,), 2.37, frames=1),
     steps(
         f"{BATCH_4}, --grad_checkpoint", {"batch_size": 4, "grad_checkpoint": True}, (3.65,), 2.37
     ),

@@ -34,18 +34,26 @@ def test_products_of_matrices_give_the_gradient(kernel, stride, size):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
-def test_a_layer_has_torchs_output_and_gradients(stride, memory_format, monkeypatch):
+@pytest.mark.parametrize(
+    ("precision", "few", "tolerance"),
+    [("float32", "FEW_POSITIONS", 1e-4), ("bfloat16", "FEW_IN_LOWER_PRECISION", 0.05)],
+)
+def test_a_layer_has_torchs_output_and_gradients(
+    stride, memory_format, precision, few, tolerance, monkeypatch
+):
     torch.manual_seed(0)
     ours = Conv3d(6, 8, 3, stride=stride, padding=1, bias=False).to(memory_format=memory_format)
     x = torch.randn(2, 6, 3, 4, 4).contiguous(memory_format=memory_format).requires_grad_()
     results = []
     for positions in (0, 10**6):  # torch's, and ours
-        monkeypatch.setattr(convolution, "FEW_POSITIONS", positions)
-        y = ours(x)
+        monkeypatch.setattr(convolution, few, positions)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+            y = ours(x)
+        assert y.dtype == getattr(torch, precision)
         assert isinstance(y.grad_fn, convolution.Convolution._backward_cls) == (positions > 0)
-        results.append([y, *torch.autograd.grad(y.square().sum(), (x, ours.weight))])
+        results.append([y, *torch.autograd.grad(y.float().square().sum(), (x, ours.weight))])
     for one, other in zip(*results, strict=True):
-        assert torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(one, other, rtol=tolerance, atol=tolerance)
 
 
 def test_adam_is_torchs():
