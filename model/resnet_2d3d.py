@@ -210,7 +210,13 @@ class ResNet2d3d(nn.Module):
         return x
 
     def stem(self, x: Tensor) -> Tensor:
-        return self.maxpool(functional.relu(self.bn1(self.conv1(x)), inplace=True))
+        return self.pool(functional.relu(self.bn1(self.conv1(x)), inplace=True))
+
+    def pool(self, x: Tensor) -> Tensor:
+        """In the features' precision: on CPUs autocast would cast them to float32, and all of stage
+        1's sums with them."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.maxpool(x)
 
     def stem_in_parts(self, x: Tensor) -> Tensor:
         """Its features are the largest, so no more than a part of them is ever there, in forward
@@ -223,7 +229,7 @@ class ResNet2d3d(nn.Module):
 
         def rest(part: Tensor, var: Tensor, mean: Tensor) -> Tensor:
             features = self.bn1.normalise(self.conv1(part), var, mean)
-            return self.maxpool(functional.relu(features, inplace=True))
+            return self.pool(functional.relu(features, inplace=True))
 
         parts = x.chunk(STEM_PARTS)
         height, width = (-(-side // 2) for side in x.shape[3:])  # after conv1
