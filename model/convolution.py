@@ -17,24 +17,45 @@ class Conv3d(nn.Conv3d):
     """torch's without bias, but for the weights' gradient on CPUs."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or not torch.is_grad_enabled() or self.kernel_size[0] == 1:
+        if self.kernel_size[0] == 1:
             return super().forward(x)
-        weight = self.weight
-        if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
-            x, weight = x.to(dtype), weight.to(dtype)
-        sizes = zip(x.shape[2:], self.kernel_size, self.padding, self.stride, strict=True)
-        positions = 1
-        for size, kernel, padding, stride in sizes:
-            positions *= (size + 2 * padding - kernel) // stride + 1
-        lower = weight.dtype.itemsize < 4
-        few = FEW_IN_LOWER_PRECISION if lower else FEW_POSITIONS
-        # in bfloat16 oneDNN never computes the gradient of weights that reach over 3 frames when
-        # there are 2 of them (seen in torch 2.14)
-        left_out = lower and x.shape[2] == 2
-        if positions > few and not left_out:
-            return functional.conv3d(x, weight, None, self.stride, self.padding)
-        return Convolution.apply(x, weight, self.stride, self.padding)
+        return convolve(x, self.weight, self.stride, self.padding)
+
+    def of_equal_frames(self, x: Tensor, frames: int) -> Tensor:
+        """Of a single frame `[B, C, 1, H, W]`, shown so many times: each frame of the output is a
+        convolution over space, by the sum of the weights that meet a frame and not the padding."""
+        stride, *strides = self.stride
+        padding, *paddings = self.padding
+        outputs = (frames + 2 * padding - self.kernel_size[0]) // stride + 1
+        starts = [o * stride - padding for o in range(outputs)]  # the frames that tap 0 meets
+        sums = [
+            self.weight[:, :, max(0, -start) : frames - start].sum(dim=2, keepdim=True)
+            for start in starts
+        ]
+        y = convolve(x, torch.cat(sums), (1, *strides), (0, *paddings))  # [B, L'*F, 1, H', W']
+        y = y.unflatten(1, (outputs, -1)).squeeze(3).transpose(1, 2)
+        last = self.weight.is_contiguous(memory_format=torch.channels_last_3d)
+        layout = torch.channels_last_3d if last else torch.contiguous_format
+        return y.contiguous(memory_format=layout)
+
+
+def convolve(x: Tensor, weight: Tensor, stride: tuple, padding: tuple) -> Tensor:
+    if x.device.type != "cpu" or not torch.is_grad_enabled():
+        return functional.conv3d(x, weight, None, stride, padding)
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        x, weight = x.to(dtype), weight.to(dtype)
+    positions = 1
+    for size, kernel, pad, step in zip(x.shape[2:], weight.shape[2:], padding, stride, strict=True):
+        positions *= (size + 2 * pad - kernel) // step + 1
+    lower = weight.dtype.itemsize < 4
+    few = FEW_IN_LOWER_PRECISION if lower else FEW_POSITIONS
+    # in bfloat16 oneDNN never computes the gradient of weights that reach over 3 frames when
+    # there are 2 of them (seen in torch 2.14)
+    left_out = lower and x.shape[2] == 2
+    if positions > few and not left_out:
+        return functional.conv3d(x, weight, None, stride, padding)
+    return Convolution.apply(x, weight, stride, padding)
 
 
 class Convolution(torch.autograd.Function):

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def computed_twice(
-    forward: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tensor, within: nn.Module
+    forward: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tensor | int, within: nn.Module
 ) -> Tensor | tuple[Tensor, ...]:
     """`forward(*inputs)`, of which only the inputs are kept. It draws nothing at random; batch
     norms `within` count it once."""

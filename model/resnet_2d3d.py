@@ -87,6 +87,7 @@ class Block(nn.Module):
         super().__init__()
         strides = (stride if is_3d else 1, stride, stride)
         self.depth = len(convolutions)
+        self.is_3d = is_3d
         self.final_relu = final_relu
         for i, (planes_in, planes_out, kernel, strided) in enumerate(convolutions, start=1):
             time_kernel = kernel if is_3d else 1
@@ -108,10 +109,23 @@ class Block(nn.Module):
                 BatchNorm3d(planes_out, track_running_stats=track_bn),
             )
 
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
+    def forward(self, x: Tensor, frame_repeats: int = 1) -> Tensor:
+        """`frame_repeats`: see ResNet2d3d. A block that convolves over time gives all frames out;
+        until it does, and around, there is one to compute."""
+        shortcut = x
+        if self.downsample is not None:
+            conv, norm = self.downsample
+            norm.frame_repeats = -(-frame_repeats // conv.stride[0])
+            shortcut = norm(conv(x))
         for i in range(1, self.depth + 1):
-            x = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(x))
+            conv, norm = getattr(self, f"conv{i}"), getattr(self, f"bn{i}")
+            if frame_repeats > 1 and conv.kernel_size[0] > 1:
+                x = conv.of_equal_frames(x, frame_repeats)
+                frame_repeats = 1
+            else:
+                x = conv(x)
+            norm.frame_repeats = frame_repeats
+            x = norm(x)
             if i < self.depth:
                 x = functional.relu(x, inplace=True)
         x = x + shortcut
@@ -186,27 +200,27 @@ class ResNet2d3d(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor, frame_repeats: int = 1) -> Tensor:
-        """With `frame_repeats` > 1 every frame of `x` is shown that many times in a row.
+        """With `frame_repeats` > 1 `x` has L = 1 frame, which is shown that many times in a row.
 
-        The stem and the 2D stages treat frames one by one, so each is computed once and the
-        result expanded in time before stage 3; it is the same up to the order of summation.
+        The stem and the 2D stages treat frames one by one, and compute it once; stage 3 begins with
+        what is the same for all frames, too. The result is equal up to the order of summation.
         """
-        for part in (self.bn1, self.layer1, self.layer2):
-            for module in part.modules():
-                if isinstance(module, BatchNorm3d):
-                    module.frame_repeats = frame_repeats
         twice = self.grad_checkpoint and torch.is_grad_enabled()
+        self.bn1.frame_repeats = frame_repeats
         x = self.stem_in_parts(x) if twice else self.stem(x)  # [B*N, 64, L, H/4, W/4]
-        x = self.stage(self.layer1, x, twice)  # [B*N, 64, L, H/4, W/4]
-        x = self.stage(self.layer2, x, twice)  # [B*N, 128, L, H/8, W/8]
-        if frame_repeats > 1:
-            x = x.repeat_interleave(frame_repeats, dim=2)
-        x = self.stage(self.layer3, x, twice)  # [B*N, 256, L/2, H/16, W/16]
-        return self.stage(self.layer4, x, twice)  # [B*N, F, L_out, D, D]
-
-    def stage(self, blocks: nn.Sequential, x: Tensor, twice: bool) -> Tensor:
-        for block in blocks:
-            x = computed_twice(block, x, within=block) if twice else block(x)
+        for blocks in (
+            self.layer1,  # [B*N, 64, L, H/4, W/4]
+            self.layer2,  # [B*N, 128, L, H/8, W/8]
+            self.layer3,  # [B*N, 256, L/2, H/16, W/16]
+            self.layer4,  # [B*N, F, L_out, D, D]
+        ):
+            for block in blocks:
+                if twice:
+                    x = computed_twice(block, x, frame_repeats, within=block)
+                else:
+                    x = block(x, frame_repeats)
+                if block.is_3d:
+                    frame_repeats = 1
         return x
 
     def stem(self, x: Tensor) -> Tensor:

@@ -56,6 +56,22 @@ def test_a_layer_has_torchs_output_and_gradients(
         assert torch.allclose(one, other, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("stride", [1, 2, (1, 2, 2)])
+@pytest.mark.parametrize("frames", [2, 3, 5, 8])
+@pytest.mark.parametrize("kernel", [3, (5, 3, 3)])
+def test_equal_frames_are_convolved_as_one(kernel, frames, stride):
+    torch.manual_seed(0)
+    padding = tuple(k // 2 for k in torch.nn.Conv3d(1, 1, kernel).kernel_size)
+    conv = Conv3d(6, 8, kernel, stride=stride, padding=padding, bias=False).double()
+    x = torch.randn(2, 6, 1, 9, 7, dtype=torch.float64, requires_grad=True)
+    results = []
+    for y in (conv(x.repeat_interleave(frames, dim=2)), conv.of_equal_frames(x, frames)):
+        weighted = (y * torch.arange(y.numel()).view(y.shape)).sum()
+        results.append([y, *torch.autograd.grad(weighted, (x, conv.weight))])
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-10)
+
+
 def test_adam_is_torchs():
     torch.manual_seed(0)
     start = torch.randn(50)
