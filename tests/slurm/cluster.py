@@ -185,8 +185,8 @@ class Cluster:
         """Starts a job once it was requeued; by itself it would wait for two minutes."""
         self.until(lambda: self.requeued(job), job)
         changed = [f"{name}={value}" for name, value in changes.items()]
-        # not in the second in which it was requeued: a node refuses it then
-        answer = self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+3", *changed)
+        # not at once: a node refuses it then, or what is still on its way to it ends it again
+        answer = self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+10", *changed)
         # it is taken unless the two minutes are over
         assert not answer or self.job(job).get("JobState") != "PENDING", answer
 
