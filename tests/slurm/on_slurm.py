@@ -115,8 +115,7 @@ def test_a_stopped_array_task_goes_on_and_ends_as_if_never_stopped(cluster, site
     cluster.ask("scancel", first)
 
     end = cluster.end_of(last)
-    assert end["JobState"] == "COMPLETED", cluster.report(last)
-    assert cluster.stops(last) >= 1
+    assert (end["JobState"], cluster.stops(last)) == ("COMPLETED", 1), cluster.report(last)
     assert direct.wait(PATIENCE) == 0
     expected = records(tmp_path / "direct")
     assert len(expected) == 2 * 2  # seeds, files
