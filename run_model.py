@@ -17,24 +17,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from utils import flags
-from utils.catalogue import CATALOGUE
-from utils.checks import check
-from utils.config import LARGEST_SEED, Config, from_stored
+from utils.config import command_line as flags
+from utils.config.checks import check
+from utils.config.datasets import CATALOGUE
+from utils.config.flags import LARGEST_SEED, Config, from_stored
 from utils.errors import RunError, Stopped, UsageError, leave
-from utils.launch import launch, processes_to_launch
 from utils.logs import log, start_logging
-from utils.processes import Processes, found
-from utils.run_folder import run_folder_of
+from utils.runs.folder import run_folder_of
+from utils.runtime.launch import launch, processes_to_launch
+from utils.runtime.processes import Processes, found
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
-    from model.engine import Learner
-    from model.passes import Position
-    from model.saving import State
-    from utils.batch import ClassInfo
-    from utils.session import Session
+    from model.training.engine import Learner
+    from model.training.passes import Position
+    from model.training.saving import State
+    from utils.runs.session import Session
+    from utils.samples import ClassInfo
 
 LARGE_IMAGE = 224  # pixels, from which on lc-rnn's rate drops later
 
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         if processes.count == 1 and (count := processes_to_launch(typed)) > 1:
             return launch(Path(__file__), arguments, count)
         speaks = True
-        from utils.session import Session
+        from utils.runs.session import Session
 
         with Session(processes) as session:
             run(typed, session)
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
 
 def run(typed: dict[str, Any], session: "Session") -> None:
     from dataset.loading import end_workers
-    from utils.faults import told_of_workers
+    from utils.runs.faults import told_of_workers
 
     try:
         with told_of_workers():
@@ -106,10 +106,10 @@ def begin(
     config: Config, typed: dict[str, Any], session: "Session", folder: Path | None = None
 ) -> None:
     """A run's beginning, in a new folder or in the one given, whose run had got nowhere."""
-    from model.saving import State
-    from utils import records
-    from utils.checkpoints import read_checkpoint
-    from utils.weights import load_pretrained, weights_of
+    from model.training.saving import State
+    from model.training.weights import load_pretrained, weights_of
+    from utils.runs import records
+    from utils.runs.checkpoints import read_checkpoint
 
     parts = build(config, training_modes(config), session.processes)
     if config.pretrained:
@@ -130,7 +130,7 @@ def begin(
 
 def resume_or_start(typed: dict[str, Any], session: "Session") -> None:
     """--resume auto: the newest run with these flags that no one else has in hand, or a new one."""
-    from utils.resume import matching_runs, technical_flags
+    from utils.runs.resume import matching_runs, technical_flags
 
     parent = Path(typed.get("output_dir", Config.output_dir))
     folder = session.hold_first_free(lambda: matching_runs(parent, typed))
@@ -144,10 +144,10 @@ def resume_or_start(typed: dict[str, Any], session: "Session") -> None:
 def resume(typed: dict[str, Any], path: Path, session: "Session", in_hand: bool = False) -> None:
     """Goes on where a run was stopped, or after its last complete epoch. `in_hand`: its folder is
     held already."""
-    from model.saving import restore, restored_position
-    from utils import checkpoints, records
-    from utils.resume import config_in, find, kept_config, resumed_config
-    from utils.weights import load_exactly, weights_of
+    from model.training.saving import restore, restored_position
+    from model.training.weights import load_exactly, weights_of
+    from utils.runs import checkpoints, records
+    from utils.runs.resume import config_in, find, kept_config, resumed_config
 
     processes = session.processes
     if not in_hand:
@@ -193,11 +193,11 @@ def resume(typed: dict[str, Any], path: Path, session: "Session", in_hand: bool 
 
 def test(typed: dict[str, Any], session: "Session") -> None:
     """One pass of a trained lc-rnn over its test set."""
-    from model.recording import accuracy_text
-    from model.training import test_pass
-    from utils.checkpoints import read_checkpoint
-    from utils.resume import tested_config
-    from utils.weights import load_classifier
+    from model.training.recording import accuracy_text
+    from model.training.run import test_pass
+    from model.training.weights import load_classifier
+    from utils.runs.checkpoints import read_checkpoint
+    from utils.runs.resume import tested_config
 
     path = typed["test"]
     content = None if path == "random" else read_checkpoint(path, "test")
@@ -236,8 +236,8 @@ def training_modes(config: Config) -> tuple[str, ...]:
 def build(config: Config, modes: tuple[str, ...], processes: Processes) -> Parts:
     """Loaders and a model with weights drawn from the seed; raises UsageError."""
     from dataset.build import build_loader
-    from model.build import build_learner
-    from utils.device import environment, start_runtime
+    from model.training.build import build_learner
+    from utils.runtime.device import environment, start_runtime
 
     runtime = start_runtime(config, processes)
     loaders = {mode: build_loader(config, mode, runtime) for mode in modes}
@@ -260,7 +260,7 @@ def train(
     session: "Session",
 ) -> None:
     """Trains from the state to the last epoch, and says what came of it."""
-    from model.training import Training
+    from model.training.run import Training
 
     steps = None
     if not config.is_dpc:

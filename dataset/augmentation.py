@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.config import Config
+from utils.config.flags import Config
 
 CROP = 224  # pixels, the side of every crop of a fixed size
 CROP_AREA = (0.5, 1.0)  # share of the image that a random sized crop covers

@@ -10,9 +10,9 @@ from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
 from dataset.loading import EpochBatches, make_loader
-from utils.config import Config
-from utils.device import Runtime
+from utils.config.flags import Config
 from utils.errors import UsageError
+from utils.runtime.device import Runtime
 
 
 def gabors(config: Config, mode: str) -> GaborDataset:

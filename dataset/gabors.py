@@ -24,8 +24,8 @@ from dataset.gabor_stimuli import (
     draw_jitter,
     draw_layout,
 )
-from utils.batch import Batch
 from utils.gabor_utils import IMAGES, UNEXPECTED_TURN, D, G, U, gabor_classes
+from utils.samples import Batch
 from utils.streams import stream
 
 

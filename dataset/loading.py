@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from utils.batch import Batch
-from utils.interrupts import STOPPING
-from utils.processes import ALONE, Processes
+from utils.runtime.interrupts import STOPPING
+from utils.runtime.processes import ALONE, Processes
+from utils.samples import Batch
 from utils.streams import stream
 
 

@@ -9,8 +9,8 @@ from dataset import augmentation, frames, split_files
 from dataset.augmentation import Preset, preset_of
 from dataset.split_files import CLASSES_FILE, VideoList
 from dataset.videos import ClipShape, VideoClips, VideoOptions, Videos, WholeVideos
-from utils.catalogue import CATALOGUE, EYE_SUFFIX
-from utils.config import Config
+from utils.config.datasets import CATALOGUE, EYE_SUFFIX
+from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.logs import log
 

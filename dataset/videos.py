@@ -17,7 +17,7 @@ from dataset.augmentation import Preset
 from dataset.frames import FrameError
 from dataset.split_files import VideoList
 from dataset.video_pixels import augment_clip
-from utils.batch import Batch, ClassInfo, Fault
+from utils.samples import Batch, ClassInfo, Fault
 from utils.streams import stream
 
 STARTS_TRIED = 3  # of a video with frames that can't be read, before another one takes its place

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from model.convrnn import ConvGRU
 from model.resnet_2d3d import ResNet2d3d
-from utils.device import full_precision
+from utils.runtime.device import full_precision
 
 
 class DPC_RNN(nn.Module):  # noqa: N801  (the published name)

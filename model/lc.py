@@ -6,7 +6,7 @@ from torch.nn import functional
 from model.convrnn import ConvGRU
 from model.dpc import frame_repeats
 from model.resnet_2d3d import ResNet2d3d
-from utils.device import full_precision
+from utils.runtime.device import full_precision
 
 
 class LC_RNN(nn.Module):  # noqa: N801  (the published name)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from model.dpc import score
-from utils.metrics import hits
+from model.metrics import hits
 
 POSITIVE, EASY, TEMPORAL, SPATIAL = 1, 0, -1, -3
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.convolution import Conv3d
-from model.recomputing import computed_twice
+from model.fast.convolution import Conv3d
+from model.fast.recomputing import computed_twice
 
 STEM_PLANES = 64
 STAGE_PLANES = (64, 128, 256, 256)

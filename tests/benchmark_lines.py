@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
-    from utils.config import Config
+    from utils.config.flags import Config
 
 GB = 1e9
 KIB = 1024  # what ru_maxrss counts
@@ -64,7 +64,7 @@ def machine() -> dict[str, Any]:
     """What the timings were taken on."""
     import torch
 
-    from utils.device import git_commit
+    from utils.runtime.device import git_commit
 
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
@@ -106,7 +106,7 @@ def step(
 
 
 def configured(fields: dict[str, Any]) -> "Config":
-    from utils.config import FIELDS, Config
+    from utils.config.flags import FIELDS, Config
 
     unknown = fields.keys() - FIELDS.keys()
     if unknown:
@@ -117,11 +117,11 @@ def configured(fields: dict[str, Any]) -> "Config":
 def make_step(config: "Config", frames: int, learns: bool) -> Callable[[], None]:
     import torch
 
-    from model.build import build_learner
-    from model.passes import on_device
-    from utils.batch import Batch
-    from utils.device import start_runtime
-    from utils.processes import ALONE
+    from model.training.build import build_learner
+    from model.training.passes import on_device
+    from utils.runtime.device import start_runtime
+    from utils.runtime.processes import ALONE
+    from utils.samples import Batch
 
     runtime = start_runtime(config, processes=ALONE)
     B, N = config.batch_size, config.num_blocks
@@ -161,9 +161,9 @@ def convolution_peak(gpu: bool) -> dict[str, dict[str, float]]:
     """GFLOP/s of forward convolutions: precision → (shape and memory format → the best run's)."""
     import torch
 
-    from utils.config import Config
-    from utils.device import start_runtime
-    from utils.processes import ALONE
+    from utils.config.flags import Config
+    from utils.runtime.device import start_runtime
+    from utils.runtime.processes import ALONE
 
     if gpu:  # with or without TF32, as the program has it
         start_runtime(Config(dataset="Gabors"), processes=ALONE)
@@ -203,7 +203,7 @@ def clip(image_len: int) -> Measured:
     import torch
 
     from dataset.build import build_dataset
-    from utils.config import Config
+    from utils.config.flags import Config
 
     torch.set_num_threads(1)
     config = Config(dataset="Gabors", no_augm=True, gab_img_len=image_len, seed=0, train_len=200)
@@ -246,7 +246,7 @@ def video_clip(model: str) -> Measured:
     import torch
 
     from dataset.build import build_dataset
-    from utils.config import Config
+    from utils.config.flags import Config
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -305,7 +305,7 @@ def video_clip_by_pil(model: str) -> Measured:
 def large_split() -> Measured:
     """Until the dataset is ready, on a split file as large as Kinetics400's."""
     from dataset.build import build_dataset
-    from utils.config import Config
+    from utils.config.flags import Config
     from video_data import prepare_large
 
     with tempfile.TemporaryDirectory() as folder:

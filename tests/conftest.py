@@ -9,7 +9,7 @@ import torch
 
 import run_model
 from model import resnet_2d3d
-from utils.device import Runtime
+from utils.runtime.device import Runtime
 
 ON_CPU = Runtime(torch.device("cpu"))
 

@@ -27,11 +27,13 @@ import numpy as np  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 import run_model  # noqa: E402
-import utils.tensorboard  # noqa: E402,F401
+import utils.runs.tensorboard  # noqa: E402,F401
 from conftest import narrow  # noqa: E402
 from dataset.gabors import GaborDataset  # noqa: E402
-from model import engine, saving, training  # noqa: E402
-from utils import figures, pictures, plots  # noqa: E402
+from model.training import engine, saving  # noqa: E402
+from model.training import run as training  # noqa: E402
+from utils.plots import draw as plots  # noqa: E402
+from utils.plots import figures, pictures  # noqa: E402
 
 CHANGING = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 PHASES = {

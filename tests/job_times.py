@@ -41,13 +41,13 @@ NEXT = Place("torch.utils.data.dataloader", "_BaseDataLoaderIter.__next__", "dat
 PLACES = (
     ASKED,
     NEXT,
-    Place("model.engine", "Learner.learn", "forward"),
+    Place("model.training.engine", "Learner.learn", "forward"),
     Place("torch", "Tensor.backward", "backward"),
-    Place("model.engine", "Learner.update", "optimizer"),
-    Place("model.training", "evaluate", "evaluation"),
-    Place("model.training", "record", "records"),
-    Place("utils.pictures", "Pictures.draw", "pictures"),
-    Place("model.saving", "Saver.save", "checkpoint"),
+    Place("model.training.engine", "Learner.update", "optimizer"),
+    Place("model.training.run", "evaluate", "evaluation"),
+    Place("model.training.run", "record", "records"),
+    Place("utils.plots.pictures", "Pictures.draw", "pictures"),
+    Place("model.training.saving", "Saver.save", "checkpoint"),
 )
 
 

@@ -24,7 +24,7 @@ from dataset.gray_pixels import (
     only_picks_pixels,
     resize_bilinear,
 )
-from utils.config import Config
+from utils.config.flags import Config
 
 NOTHING = Draw()
 OPERATIONS = (

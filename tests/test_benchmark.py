@@ -115,8 +115,8 @@ def test_the_places_that_are_timed_are_there():
     for place in PLACES:
         holder, name = job_times.found(place)
         assert callable(getattr(holder, name))
-    with pytest.raises(SystemExit, match=r"utils.pictures.Pictures.paint can't be timed"):
-        job_times.found(Place("utils.pictures", "Pictures.paint", "pictures"))
+    with pytest.raises(SystemExit, match=r"utils.plots.pictures.Pictures.paint can't be timed"):
+        job_times.found(Place("utils.plots.pictures", "Pictures.paint", "pictures"))
 
 
 @pytest.mark.parametrize(

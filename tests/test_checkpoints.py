@@ -13,12 +13,12 @@ import torch
 
 from conftest import TINY, run, save_as_published
 from model.dpc import DPC_RNN
-from model.engine import Learner
 from model.lc import LC_RNN
-from utils import checkpoints
-from utils.checkpoints import read_checkpoint, write_checkpoint
+from model.training.engine import Learner
+from model.training.weights import load_exactly, load_pretrained, weights_of
 from utils.errors import RunError, UsageError
-from utils.weights import load_exactly, load_pretrained, weights_of
+from utils.runs import checkpoints
+from utils.runs.checkpoints import read_checkpoint, write_checkpoint
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 

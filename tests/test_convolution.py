@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import convolution
-from model.convolution import Conv3d, weight_gradient
-from model.optim import Group, make_optimizer
-from utils import allocator, device
-from utils.config import Config
-from utils.processes import ALONE
+from model.fast import convolution
+from model.fast.convolution import Conv3d, weight_gradient
+from model.training.optimizer import Group, make_optimizer
+from utils.config.flags import Config
+from utils.runtime import allocator, device
+from utils.runtime.processes import ALONE
 
 
 @pytest.mark.parametrize("kernel", [1, 3, (3, 1, 1), 5])
@@ -109,7 +109,7 @@ def test_freed_blocks_stay_or_go(mode, kept):
     """64 blocks of 2 MiB, as the program's resident memory shows them once they are freed."""
     code = (
         "import numpy as np\n"
-        f"from utils.allocator import {mode}_freed_memory as choose\n"
+        f"from utils.runtime.allocator import {mode}_freed_memory as choose\n"
         "choose()\n"
         "blocks = [np.ones(2**18) for _ in range(64)]\n"
         "del blocks\n"

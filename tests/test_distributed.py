@@ -18,20 +18,20 @@ from torch import nn
 from conftest import ON_CPU, TINY, narrow, run
 from dataset.loading import EpochBatches
 from model.dpc import DPC_RNN, score
-from model.engine import Learner
 from model.losses import contrastive_loss
-from model.optim import Group
-from model.tasks import ContrastiveTask
+from model.training.engine import Learner
+from model.training.optimizer import Group
+from model.training.tasks import ContrastiveTask
 from own_process import ENVIRONMENT, ROOT
 from test_run import records, same_weights
-from utils.batch import Batch
-from utils.checks import check_share
-from utils.config import Config
-from utils.device import Runtime, pick_device
+from utils.config.checks import check_share
+from utils.config.flags import Config
 from utils.errors import PREEMPTED, UsageError
-from utils.launch import processes_to_launch
-from utils.processes import Processes, found
-from utils.records import MEASURED
+from utils.runs.records import MEASURED
+from utils.runtime.device import Runtime, pick_device
+from utils.runtime.launch import processes_to_launch
+from utils.runtime.processes import Processes, found
+from utils.samples import Batch
 from video_data import prepare
 
 NARROW = ["tests/narrow_run.py"]
@@ -123,8 +123,8 @@ def parts(tmp_path_factory) -> dict:
     code = (
         "import sys, torch; sys.path.insert(0, 'tests')\n"
         "from test_distributed import part\n"
-        "from utils.device import Runtime\n"
-        "from utils.processes import found, joined\n"
+        "from utils.runtime.device import Runtime\n"
+        "from utils.runtime.processes import found, joined\n"
         "processes = found()\n"
         "with joined(processes):\n"
         "    runtime = Runtime(torch.device('cpu'), processes)\n"
@@ -383,7 +383,7 @@ def children(process: subprocess.Popen) -> dict[int, int]:
 def launched(*arguments: object) -> list[str]:
     """As --gpu 0,1 starts them."""
     code = (
-        "import sys; from pathlib import Path; from utils.launch import launch\n"
+        "import sys; from pathlib import Path; from utils.runtime.launch import launch\n"
         "from utils.errors import RunError\n"
         "try: sys.exit(launch(Path('tests/narrow_run.py'), sys.argv[1:], 2))\n"
         "except RunError as error: sys.exit(f'run_model.py: {error}')"

@@ -17,13 +17,13 @@ import pytest
 import torch
 
 from conftest import TINY, run
-from model import passes
+from model.training import passes
 from own_process import Ended, Started, Starter
 from test_preemption import same_end, signalled
-from utils import checkpoints
-from utils.checkpoints import read_checkpoint
 from utils.errors import PREEMPTED, RunError, UsageError
 from utils.logs import start_logging
+from utils.runs import checkpoints
+from utils.runs.checkpoints import read_checkpoint
 from video_data import prepare
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")

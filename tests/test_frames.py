@@ -14,7 +14,7 @@ from dataset import frames
 from dataset.frames import FrameError, is_there, reader, tar_of
 from dataset.video_splits import video_dataset
 from tests.video_data import Prepared, pack, prepare, write_frames
-from utils.config import Config
+from utils.config.flags import Config
 
 
 def folder_of(tmp_path: Path, name: str = "frames/Dive/v1", count: int = 5, number: int = 0):

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dataset.gabor_stimuli import DESIGNS
-from model.tasks import ClassificationTask
-from utils.batch import Batch
+from model.training.tasks import ClassificationTask
 from utils.gabor_utils import IMAGES, gabor_classes
+from utils.samples import Batch
 
 EIGHT = (0, 45, 90, 135, 180, 225, 270, 315)
 FOUR = (0, 90, 180, 270)

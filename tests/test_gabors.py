@@ -12,9 +12,9 @@ from dataset.augmentation import dpc_jitter_only, preset_of
 from dataset.gabor_sequences import ClipPlan, Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
-from utils.batch import Batch
-from utils.config import Config
+from utils.config.flags import Config
 from utils.gabor_utils import IMAGES
+from utils.samples import Batch
 
 UNEXP_EPOCH = 3
 SEQUENCES = {

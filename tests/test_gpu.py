@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from conftest import TINY, run
-from model.copying import copied_ahead
-from utils.batch import Batch
+from model.training.copying import copied_ahead
+from utils.samples import Batch
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 GPU = torch.device("cuda")

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from conftest import TINY, run
-from utils import flags
-from utils.checks import check
-from utils.config import FIELDS, Config
+from utils.config import command_line as flags
+from utils.config.checks import check
+from utils.config.flags import FIELDS, Config
 from utils.errors import UsageError
-from utils.run_folder import checkpoint_stem, run_name
+from utils.runs.folder import checkpoint_stem, run_name
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 ROOT = Path(__file__).parent.parent

@@ -13,9 +13,9 @@ from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import Layouts
 from dataset.loading import EpochBatches
-from utils.batch import Batch
-from utils.config import Config
+from utils.config.flags import Config
 from utils.errors import UsageError
+from utils.samples import Batch
 
 
 def config(**options) -> Config:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, run
-from model import engine
+from model.training import engine
 from test_plots import CURVES, MATRICES, ROOT, gabor_classes, write_run
 from test_preemption import signalled
-from utils import pictures
 from utils.errors import PREEMPTED, RunError
-from utils.interrupts import STOPPING
-from utils.pictures import Pictures
+from utils.plots import pictures
+from utils.plots.pictures import Pictures
+from utils.runtime.interrupts import STOPPING
 
 LIMIT = 60  # seconds, for whatever a test waits for
 NAMES = {*CURVES, "loss_by_batch.png", *MATRICES}

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils import figures
-from utils import gabor_breakdowns as breakdowns
 from utils.errors import UsageError
-from utils.plots import draw_all, read_records
+from utils.plots.draw import breakdowns, draw_all, figures, read_records
 
 ROOT = Path(__file__).resolve().parents[1]
 CURVES = ["loss_and_accuracy.png", "gabor_types.png", "gabor_orientations.png"]

@@ -11,14 +11,14 @@ from torch.nn import functional
 
 from conftest import ON_CPU, TINY, run
 from model import resnet_2d3d
-from model.build import build_learner, compiler
-from model.engine import Learner
-from model.passes import on_device
 from model.resnet_2d3d import Conv3d
-from utils import device
-from utils.batch import Batch
-from utils.config import Config
-from utils.device import Runtime, use_deterministic_algorithms
+from model.training.build import build_learner, compiler
+from model.training.engine import Learner
+from model.training.passes import on_device
+from utils.config.flags import Config
+from utils.runtime import device
+from utils.runtime.device import Runtime, use_deterministic_algorithms
+from utils.samples import Batch
 
 SMALL = {"dataset": "Gabors", "img_dim": 64, "num_seq_in": 2, "pred_step": 1, "seed": 3}
 

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from conftest import TINY, classifier_arguments, run
-from model import engine, passes, recording, tasks
+from model.training import engine, passes, recording, tasks
 from test_run import records
-from utils import checkpoints, errors, pictures
-from utils.checkpoints import read_checkpoint
+from utils import errors
+from utils.plots import pictures
+from utils.runs import checkpoints
+from utils.runs.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 LAST = Path("model") / checkpoints.LAST

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from conftest import ON_CPU
-from model.build import build_learner
-from model.passes import on_device
 from model.resnet_2d3d import BatchNorm3d, ResNet2d3d
+from model.training.build import build_learner
+from model.training.passes import on_device
 from test_precision import SMALL, batch, bf16, learned, learner, likeness
-from utils.config import Config
+from utils.config.flags import Config
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 

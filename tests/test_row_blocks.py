@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from model import losses
 from model.dpc import score
 from model.losses import contrast, contrastive_loss
-from model.tasks import ContrastiveTask
-from utils.batch import Batch
+from model.training.tasks import ContrastiveTask
+from utils.samples import Batch
 
 B, P, F, S = 5, 2, 6, 4
 

@@ -18,10 +18,11 @@ import torch
 import run_model
 from conftest import NARROW_FEATURES, TINY, classifier_arguments, run
 from dataset.gabors import GaborDataset
-from utils import checkpoints, plots
-from utils.checkpoints import read_checkpoint
 from utils.errors import PREEMPTED, RunError, Stopped
-from utils.records import MEASURED
+from utils.plots import draw as plots
+from utils.runs import checkpoints
+from utils.runs.checkpoints import read_checkpoint
+from utils.runs.records import MEASURED
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 ROOT = Path(__file__).parent.parent

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from pack_frames import main as pack_frames
-from utils.flags import parse
+from utils.config.command_line import parse
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = Path(__file__).parent / "slurm" / "stand_in.py"

@@ -11,7 +11,7 @@ from dataset import split_files
 from dataset.split_files import check_there, locator, read_classes, read_videos
 from dataset.video_splits import read_split, video_dataset
 from tests.video_data import Prepared, pack, prepare
-from utils.config import Config
+from utils.config.flags import Config
 from utils.errors import UsageError
 
 

@@ -8,18 +8,24 @@ from torch import nn
 
 from conftest import ON_CPU
 from dataset.build import build_loader
-from model.build import build_task
 from model.dpc import score
-from model.engine import estimate_statistics, norms_without_statistics, train_mode
 from model.lc import LC_RNN
-from model.optim import freeze_all_but, make_optimizer, parameter_groups, rate_factor, set_rates
-from model.passes import normalise
-from model.tasks import ContrastiveTask
-from utils.batch import Batch
-from utils.catalogue import CATALOGUE
-from utils.config import Config
+from model.metrics import Tally, hits
+from model.training.build import build_task
+from model.training.engine import estimate_statistics, norms_without_statistics, train_mode
+from model.training.optimizer import (
+    freeze_all_but,
+    make_optimizer,
+    parameter_groups,
+    rate_factor,
+    set_rates,
+)
+from model.training.passes import normalise
+from model.training.tasks import ContrastiveTask
+from utils.config.datasets import CATALOGUE
+from utils.config.flags import Config
 from utils.errors import UsageError
-from utils.metrics import Tally, hits
+from utils.samples import Batch
 
 SMALL = Config(
     dataset="Gabors",

@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional
 from dataset.augmentation import Box, Draw, Preset, preset_of
 from dataset.video_pixels import OPERATIONS, augment_clip, jitter
 from dataset.video_splits import DESCRIPTIONS
-from utils.config import Config
+from utils.config.flags import Config
 
 FIXED = ("UCF101", "HMDB51")
 ALL = (*FIXED, "Kinetics400", "MouseSim")

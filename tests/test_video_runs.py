@@ -13,13 +13,13 @@ import torch
 from conftest import run, save_as_published
 from dataset.build import build_dataset
 from model import resnet_2d3d
-from model.build import build_task
-from model.passes import normalise
-from model.tasks import WholeVideoTask
+from model.training.build import build_task
+from model.training.passes import normalise
+from model.training.tasks import WholeVideoTask
+from model.training.weights import load_exactly, weights_of
 from test_run import records
-from utils.checkpoints import read_checkpoint
-from utils.config import Config, from_stored
-from utils.weights import load_exactly, weights_of
+from utils.config.flags import Config, from_stored
+from utils.runs.checkpoints import read_checkpoint
 from video_data import CLASSES, Prepared, pack, prepare, prepare_large
 
 narrow = pytest.mark.usefixtures("narrow_backbone")
@@ -166,7 +166,7 @@ def test_ranks_and_averages_by_hand():
             v = features.mean(dim=(1, 2, 3, 4))
             return torch.stack([v, torch.zeros_like(v), torch.ones_like(v)], dim=1), None
 
-    from utils.batch import Batch
+    from utils.samples import Batch
 
     clip = torch.tensor([2.0, 2.0, -2.0]).view(1, 3, 1, 1, 1, 1)
     labels = torch.zeros(1, 3, 1, 2, dtype=torch.long)

@@ -16,8 +16,8 @@ from dataset.build import build_dataset, build_loader
 from dataset.loading import collate
 from dataset.videos import Videos
 from tests.video_data import Prepared, numbered, prepare, read_numbers
-from utils.batch import Batch
-from utils.config import Config
+from utils.config.flags import Config
+from utils.samples import Batch
 
 SPAN = 18  # (2 + 1) blocks · 3 frames · stride 2, of `config`
 

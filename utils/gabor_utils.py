@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.batch import ClassInfo
+from utils.samples import ClassInfo
 
 IMAGES = "ABCDUG"  # image types; a code is an index into this
 A, D, U, G = (IMAGES.index(image) for image in "ADUG")

@@ -17,7 +17,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 import run_model  # noqa: E402
 from conftest import narrow  # noqa: E402
 from dataset.gabors import GaborDataset  # noqa: E402
-from utils.pictures import Pictures  # noqa: E402
+from utils.plots.pictures import Pictures  # noqa: E402
 
 CLIPS_BEFORE = 6
 

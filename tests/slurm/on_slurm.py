@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from cluster import PATIENCE, Cluster, children
 
-from utils.records import EPOCHS, MEASURED, PREDICTIONS
+from utils.runs.records import EPOCHS, MEASURED, PREDICTIONS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -1,0 +1,133 @@
+"""Pictures of a run, from its records alone: python -m utils.plots RUN_FOLDER
+
+Reads epochs.csv, predictions.csv and classes.csv of a run's folder, or of a test's folder in it,
+and writes the pictures beside them. A picture whose records are missing is left out.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from utils.errors import UsageError
+from utils.plots import breakdowns, confusion_matrices, curves, figures
+
+
+class Records(NamedTuple):
+    """Tables of one folder, columns as in its CSV files; those not recorded have no rows."""
+
+    epochs: pd.DataFrame
+    predictions: pd.DataFrame
+    classes: pd.DataFrame
+
+
+Picture = tuple[str, Callable[[], Figure]]  # its name, and what makes it
+
+EPOCHS = {"mode": "str", "phase": "str"} | dict.fromkeys(
+    ("epoch", "loss", "top1", "top3", "top5", "chance"), "float64"
+)
+# no integers: they allow no holes, and float32 holds these exactly
+PREDICTIONS = {"mode": "category", "image": "category"} | dict.fromkeys(
+    ("epoch", "batch", "target", "orientation", "is_U", "predicted", "loss"), "float32"
+)
+CLASSES = {"index": "float64", "name": "str", "image": "str", "orientation": "float64"}
+
+
+def read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.DataFrame:
+    """Columns `dtypes` of a CSV file, without rows that lack `needed`: a kill cuts the last one."""
+    if not path.is_file():
+        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
+    try:
+        table = pd.read_csv(path, usecols=list(dtypes), dtype=dtypes)
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{path}: not the records of a run ({reason})") from error
+    return table.dropna(subset=needed)
+
+
+def read_records(folder: Path) -> Records:
+    if not (folder / "epochs.csv").is_file():
+        raise UsageError(f"{folder}: no epochs.csv there; give the folder of a run or of a test")
+    epochs = read_table(folder / "epochs.csv", EPOCHS, ["epoch", "mode", "loss", "chance"])
+    predictions = read_table(
+        folder / "predictions.csv", PREDICTIONS, ["epoch", "mode", "target", "predicted"]
+    )
+    last = predictions["mode"].map(epochs.groupby("mode")["epoch"].max()).astype("float64")
+    classes = read_table(folder / "classes.csv", CLASSES, ["index", "image"])
+    return Records(
+        epochs,
+        predictions[predictions["epoch"] <= last],  # an epoch cut short shows nothing
+        classes.astype({"index": "int64"}).sort_values("index", ignore_index=True),
+    )
+
+
+def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
+    """Draw every picture that the folder's records allow; UsageError if there are none."""
+    return draw(list_pictures(read_records(Path(folder))), folder, backend)
+
+
+def draw(pictures: Iterable[Picture], folder: Path, backend: str | None = None) -> list[Path]:
+    written = []
+    with matplotlib.rc_context(figures.STYLE):
+        for name, make in pictures:
+            path = Path(folder) / f"{name}.png"
+            figures.save(make(), path, backend)
+            written.append(path)
+    return written
+
+
+def list_pictures(records: Records) -> list[Picture]:
+    epochs, predictions, classes = records
+    tests = epochs[epochs["mode"] == "test"]
+    pictures: list[Picture] = []
+    if len(tests):
+        pictures.append(("loss_and_accuracy", partial(curves.draw_test, tests.iloc[-1])))
+    elif len(epochs):
+        pictures.append(("loss_and_accuracy", partial(curves.draw_epochs, epochs)))
+    shown = breakdowns.last_shown(epochs, predictions)
+    if not shown or not len(classes):
+        return pictures
+    if classes["orientation"].isna().all():  # named classes of videos
+        make = partial(confusion_matrices.draw_named, predictions, classes, shown[-1])
+        return [*pictures, ("confusion", make)]
+    for name, by, title in (
+        ("gabor_types", "image", "Image type"),
+        ("gabor_orientations", "orientation", "Orientation"),
+    ):
+        table = breakdowns.breakdown(predictions, by)
+        series = curves.SERIES[by](table)
+        if len(tests):
+            make = partial(curves.draw_test_breakdown, table, by, title, series)
+        else:
+            make = partial(curves.draw_breakdown, table, by, title, series, epochs)
+        pictures.append((name, make))
+    batches = breakdowns.by_batch(predictions)
+    if len(batches):
+        first = breakdowns.first_unexpected(epochs)
+        pictures.append(("loss_by_batch", partial(curves.draw_batches, batches, first)))
+    for name, outer in (("by_type", "image"), ("by_orientation", "orientation")):
+        make = partial(confusion_matrices.draw_nested, predictions, classes, shown, outer)
+        pictures.append((f"confusion_{name}", make))
+    return pictures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m utils.plots", description=__doc__)
+    parser.add_argument("folder", type=Path, help="of a run, or of a test in it")
+    try:
+        written = draw_all(parser.parse_args().folder)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    for path in written:
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Several processes on this machine, one per GPU, through torch's elastic launcher."""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from utils.errors import PREEMPTED, RunError, Stopped
+from utils.runs.folder import is_run_folder, read_config, run_folder_of
+
+SECONDS_TO_SAVE = 600  # that processes get after a signal, before they are killed
+
+
+def processes_to_launch(typed: dict[str, Any]) -> int:
+    """How many --gpu asks for, as typed or as the run to resume was started: one on each GPU named,
+    none beside this one without CUDA."""
+    asked = {**_kept(typed.get("resume", "")), **typed}
+    gpu = asked.get("gpu", "")
+    if "," not in gpu or asked.get("cpu_only"):
+        return 1
+    import torch
+
+    from utils.runtime.device import gpu_numbers
+
+    return len(gpu_numbers(gpu)) if torch.cuda.is_available() else 1
+
+
+def _kept(resumed: str) -> dict[str, Any]:
+    """The configuration of the run folder to resume, where one is named."""
+    path = Path(resumed)
+    folder = path if is_run_folder(path) else run_folder_of(path)
+    return read_config(folder)["resolved"] if resumed and folder else {}
+
+
+def launch(program: Path, arguments: list[str], count: int) -> int:
+    """Runs the program `count` times as one distributed run; → its exit status.
+
+    Raises RunError when a process was killed, naming its rank.
+    """
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    def forward(number: int, _: object) -> None:  # which the launcher does for SIGTERM and SIGINT
+        raise SignalException("asked to stop", signal.Signals(number))
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SECONDS_TO_SAVE))
+    signal.signal(signal.SIGUSR1, forward)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        run_id=str(os.getpid()),
+    )
+    # what these report is said below, in one line
+    for name in ("agent.server.api", "multiprocessing.api"):
+        logging.getLogger(f"torch.distributed.elastic.{name}").setLevel(logging.CRITICAL)
+    try:
+        elastic_launch(config, sys.executable)(str(program), *arguments)
+    except SignalException as stop:
+        return Stopped.status if stop.sigval == signal.SIGINT else PREEMPTED
+    except ChildFailedError as error:
+        rank, first = min(error.failures.items(), key=lambda item: item[1].timestamp)
+        if first.exitcode >= 0:  # it has said why
+            return first.exitcode
+        raise RunError(
+            f"rank {rank} (process {first.pid}) was killed by "
+            f"{signal.Signals(-first.exitcode).name}, and the others were ended"
+        ) from None
+    return 0
