@@ -37,10 +37,10 @@ test: .venv/test
 test-slurm: .venv/test
 	command -v munged && command -v slurmctld && command -v slurmd && command -v sbatch || \
 		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends slurm-wlm munge; }
-	$(BIN)/python -m pytest tests/slurm/on_slurm.py
+	$(BIN)/python -m pytest tests/tools/slurm/on_slurm.py
 
 test-faults: .venv/test
-	$(BIN)/python -m pytest -s tests/many_faults.py
+	$(BIN)/python -m pytest -s tests/runs/many_faults.py
 
 benchmark: .venv/run
 	$(BIN)/python tests/benchmark.py

@@ -1,7 +1,7 @@
 """The long form of test_faults.py: some sixty kills, and a disk that is really full. Where each
 kill fell is printed.
 
-    python -m pytest -s tests/many_faults.py
+    python -m pytest -s tests/runs/many_faults.py
 """
 
 import contextlib

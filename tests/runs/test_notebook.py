@@ -8,7 +8,7 @@ import nbclient
 import nbformat
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "dataset" / "gabor_stimuli.ipynb"
 LARGEST = 1_500_000  # bytes, as committed
 FIGURE = "image/png"

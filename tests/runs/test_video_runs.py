@@ -23,7 +23,7 @@ from utils.runs.checkpoints import read_checkpoint
 from video_data import CLASSES, Prepared, pack, prepare, prepare_large
 
 narrow = pytest.mark.usefixtures("narrow_backbone")
-PARITY = Path(__file__).parent / "data" / "parity"
+PARITY = Path(__file__).parents[1] / "data" / "parity"
 LENGTHS, TEST_LENGTHS = (24, 30, 27), (26, 41, 10)
 
 

@@ -13,7 +13,7 @@ from model.lc import LC_RNN
 from model.losses import contrastive_logits, contrastive_loss, negative_kinds
 from model.resnet_2d3d import DEPTHS, ResNet2d3d
 
-PARITY = Path(__file__).parent / "data" / "parity"
+PARITY = Path(__file__).parents[1] / "data" / "parity"
 
 
 def golden_weight(key: str, shape: tuple[int, ...]) -> torch.Tensor:

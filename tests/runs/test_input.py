@@ -21,7 +21,7 @@ from utils.errors import UsageError
 from utils.runs.folder import checkpoint_stem, run_name
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def config(line: str) -> Config:

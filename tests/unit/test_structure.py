@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dataset", "model", "utils", "process_data")
 MAY_IMPORT = {
     "dataset": {"dataset", "utils"},

@@ -115,6 +115,6 @@ def test_freed_blocks_stay_or_go(mode, kept):
         "del blocks\n"
         "print(int(open('/proc/self/statm').read().split()[1]) * 4096)"
     )
-    root = Path(allocator.__file__).parents[1]
+    root = Path(allocator.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert (int(done.stdout) > 128 * 2**20) == kept, done.stderr

@@ -1,6 +1,6 @@
 """The batch scripts on a real Slurm: jobs that are signalled, preempted, cancelled, or fail.
 
-    python -m pytest tests/slurm/on_slurm.py        (make test-slurm installs Slurm first)
+    python -m pytest tests/tools/slurm/on_slurm.py        (make test-slurm installs Slurm first)
 
 What trains is run_model.py with a narrow network, halted where it is to be signalled; where no
 training is needed stand_in.py takes its place.

@@ -16,7 +16,7 @@ import make_clips
 import make_motion
 from make_clips import GAP, MEMBERS, SOURCES, WHEEL
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PER_CLASS = 20  # videos for training, and for test
 NUM_FRAMES = 12
 SHORT = ("--clip_len", 24, "--train_windows", 3)

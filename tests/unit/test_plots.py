@@ -11,7 +11,7 @@ import pytest
 from utils.errors import UsageError
 from utils.plots.draw import breakdowns, draw_all, figures, read_records
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CURVES = ["loss_and_accuracy.png", "gabor_types.png", "gabor_orientations.png"]
 MATRICES = ["confusion_by_type.png", "confusion_by_orientation.png"]
 

@@ -1,6 +1,6 @@
 """The batch scripts without a cluster: what they run, and what they make of its exit status.
 
-Stand-ins for Python and Slurm's commands write down their arguments. tests/slurm runs the same
+Stand-ins for Python and Slurm's commands write down their arguments. tests/tools/slurm runs the same
 scripts on a real Slurm.
 """
 
@@ -22,7 +22,7 @@ import pytest
 from pack_frames import main as pack_frames
 from utils.config.command_line import parse
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = Path(__file__).parent / "slurm" / "stand_in.py"
 GABORS = "slurm/run_dpc_gabors.sh"
 VIDEOS = "slurm/run_dpc.sh"

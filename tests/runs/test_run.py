@@ -25,7 +25,7 @@ from utils.runs.checkpoints import read_checkpoint
 from utils.runs.records import MEASURED
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def records(folder: Path) -> dict[str, str]:
