@@ -115,7 +115,7 @@ def test_a_process_that_was_killed_is_done_without(folder):
 
 def test_a_killed_run_leaves_no_process(folder):
     code = (
-        "import os, sys, time; from pathlib import Path; from utils import pictures\n"
+        "import os, sys, time; from pathlib import Path; from utils.plots import pictures\n"
         "pictures.START, pictures.SHARE = 0, 1e9\n"
         "one = pictures.Pictures(Path(sys.argv[1]), '')\n"
         "while not list(Path(sys.argv[1]).glob('.*.part')):\n"

@@ -1,6 +1,7 @@
 """The batch scripts without a cluster: what they run, and what they make of its exit status.
 
-Stand-ins for Python and Slurm's commands write down their arguments. tests/tools/slurm runs the same
+Stand-ins for Python and Slurm's commands write down their arguments. tests/tools/slurm runs the
+same
 scripts on a real Slurm.
 """
 

@@ -20,7 +20,7 @@ from cluster import PATIENCE, Cluster, children
 from utils.runs.records import EPOCHS, MEASURED, PREDICTIONS
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 SCRIPT = "slurm/run_dpc_gabors.sh"
 TINY = shlex.split(
     "--img_dim 32 --num_gabors 5 --train_len 16 --batch_size 4 --num_epochs 2 --unexp_epoch 2 "
