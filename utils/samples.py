@@ -1,12 +1,14 @@
-"""What a dataset hands to the loop, and the loop to the model."""
+"""What a data set hands to the training loop: samples, batches, classes, and the loader of them."""
 
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
+from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 
 class Fault(NamedTuple):
-    """A file of an item's clip that can't be read."""
+    """An unreadable file among those of an item's clip."""
 
     item: int
     path: str
@@ -14,13 +16,13 @@ class Fault(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B clips as they come from the workers; one sample of a dataset is the same without B.
+    """B clips as the workers make them; a data set's sample is the same without the dimension B.
 
-    `clip`: uint8 `[B, N, C, L, H, W]`, with L = 1 where every frame of a block is the same image;
-    None where no clip could be read. `labels`: `[B, N, L, 2]` (class, is_U) of each frame, L =
-    seq_len throughout. `item`: `[B]` index into the dataset. `windows`: `[B, W, num_seq_in]`, where
-    N are the blocks of a whole video, which of them make each window. `faults`: what could not be
-    read on the way.
+    `clip`: uint8 `[B, N, C, L, H, W]`, with L = 1 where all frames of a block are the same image;
+    None where no clip could be read. `labels`: `[B, N, L, 2]`, (class, is_U) of each frame, with
+    L = seq_len always. `item`: `[B]`, indices into the data set. `windows`: `[B, W, num_seq_in]`,
+    for whole videos of N blocks the blocks of each window. `faults`: files that could not be read.
+    `number`: the batch's place in the epoch, the same on all ranks that share it.
     """
 
     clip: Tensor | None
@@ -28,19 +30,20 @@ class Batch(NamedTuple):
     item: Tensor
     windows: Tensor | None = None
     faults: tuple[Fault, ...] = ()
+    number: int = 0
 
-    def to(self, device) -> "Batch":
-        parts = (
-            part.to(device, non_blocking=True) if isinstance(part, Tensor) else part
-            for part in self
+    def to(self, device: torch.device) -> "Batch":
+        """Copy the tensors to the device, without waiting for pinned ones."""
+        clip, labels, item, windows = (
+            part if part is None else part.to(device, non_blocking=True) for part in self[:4]
         )
-        return Batch(*parts)
+        return self._replace(clip=clip, labels=labels, item=item, windows=windows)
 
 
 class ClassInfo(NamedTuple):
-    """A class of a dataset; `orientation` in degrees, None for classes that have none.
+    """A class of a data set; `orientation` in degrees, None for classes without one.
 
-    `image` groups classes in the pictures: the image type of Gabors, else the name itself.
+    `image` groups the classes in pictures: the image type of Gabors, else the name itself.
     """
 
     name: str
@@ -48,6 +51,57 @@ class ClassInfo(NamedTuple):
     orientation: float | None
 
     def shown(self, is_U: bool) -> str:
-        """The image type behind the class: D or U for the shared class D/U."""
+        """Return the image type that was shown: D or U for the shared class D/U."""
         images = self.image.split("/")
         return images[-1] if is_U else images[0]
+
+
+class Samples(Protocol):
+    """A data set as the loop and the records see it; indexed by (epoch, index)."""
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """The classes, in the order of their indices."""
+
+    @property
+    def class_totals(self) -> list[int] | None:
+        """The number of items of each class, too-short videos included; None if unknown."""
+
+    @property
+    def total(self) -> int:
+        """The number of items, too-short videos included."""
+
+    @property
+    def whole_videos(self) -> bool:
+        """Whether an item is a whole video with windows, rather than a clip."""
+
+    @property
+    def records_predictions(self) -> bool:
+        """Whether each prediction gets a row in predictions.csv."""
+
+    @property
+    def landmark_epochs(self) -> Collection[int]:
+        """The epochs whose checkpoints are kept for good."""
+
+    def phase(self, epoch: int) -> str:
+        """Return 'unexpected' if U images may appear in the epoch, else 'expected'."""
+
+    def item_name(self, item: int) -> str:
+        """Return the item's name for the records; empty for generated clips."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch: ...
+
+
+class Loader(Protocol):
+    """Batches of a data set for one rank; `len()` is the number of batches in a whole pass."""
+
+    @property
+    def samples(self) -> Samples:
+        """The data set that the batches are made of."""
+
+    def batches(self, epoch: int, done: int = 0) -> Iterator[Batch]:
+        """Yield the epoch's numbered batches, without the first `done` ones."""
+
+    def __len__(self) -> int: ...
