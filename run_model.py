@@ -130,7 +130,8 @@ def begin(
 
 def resume_or_start(typed: dict[str, Any], session: "Session") -> None:
     """--resume auto: the newest run with these flags that no one else has in hand, or a new one."""
-    from utils.runs.resume import matching_runs, technical_flags
+    from utils.config.changes import technical_flags
+    from utils.runs.resume import matching_runs
 
     parent = Path(typed.get("output_dir", Config.output_dir))
     folder = session.hold_first_free(lambda: matching_runs(parent, typed))
@@ -146,8 +147,10 @@ def resume(typed: dict[str, Any], path: Path, session: "Session", in_hand: bool 
     held already."""
     from model.training.saving import restore, restored_position
     from model.training.weights import load_exactly, weights_of
+    from utils.config.changes import kept_config, resumed_config
     from utils.runs import checkpoints, records
-    from utils.runs.resume import config_in, find, kept_config, resumed_config
+    from utils.runs.folder import CONFIG_FILE, config_in
+    from utils.runs.resume import find
 
     processes = session.processes
     if not in_hand:
@@ -161,7 +164,8 @@ def resume(typed: dict[str, Any], path: Path, session: "Session", in_hand: bool 
     checkpoint, content, folder = located
     stored = from_stored(content["config"])
     if folder is not None:
-        stored = kept_config(folder, stored, typed.get("reset_lr", False))
+        kept, reset_lr = config_in(folder), typed.get("reset_lr", False)
+        stored = kept_config(stored, kept, folder / CONFIG_FILE, reset_lr)
     config = resumed_config(stored, typed)
     check(config)
     parts = build(config, training_modes(config), processes)
@@ -196,8 +200,8 @@ def test(typed: dict[str, Any], session: "Session") -> None:
     from model.training.recording import accuracy_text
     from model.training.run import test_pass
     from model.training.weights import load_classifier
+    from utils.config.changes import tested_config
     from utils.runs.checkpoints import read_checkpoint
-    from utils.runs.resume import tested_config
 
     path = typed["test"]
     content = None if path == "random" else read_checkpoint(path, "test")

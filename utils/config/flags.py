@@ -214,8 +214,9 @@ class Config:
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
-def fields_on_resume(kind: str) -> set[str]:
-    return {name for name, field in FIELDS.items() if field.metadata["on_resume"] == kind}
+def fields_on_resume(*kinds: str) -> set[str]:
+    """Return the names of the flags that behave in one of these ways on resume."""
+    return {name for name, field in FIELDS.items() if field.metadata["on_resume"] in kinds}
 
 
 def normalised_names(typed: dict[str, Any]) -> dict[str, Any]:

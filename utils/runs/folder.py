@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.config.datasets import CATALOGUE, short_name
-from utils.config.flags import Config
+from utils.config.flags import Config, from_stored
 from utils.errors import RunError, UsageError
 from utils.files import replacing
 
@@ -172,3 +172,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         if not isinstance(kept, dict) or not isinstance(kept.get(name), kind):
             raise UsageError(f"{path}: has no {name!r} as it was written; put it back")
     return kept
+
+
+def config_in(folder: Path) -> Config:
+    """Return the resolved configuration that the folder keeps; raises UsageError."""
+    resolved = read_config(folder)["resolved"]
+    try:
+        return from_stored(resolved)
+    except UsageError as error:
+        raise UsageError(f"{folder / CONFIG_FILE}: {error}") from error

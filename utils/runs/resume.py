@@ -1,10 +1,9 @@
-"""Checkpoints to go on from: where they are, and what may differ from their configuration."""
+"""Checkpoints to go on from: where they are."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.config.flags import FIELDS, Config, fields_on_resume, from_stored
+from utils.config.changes import run_identity
 from utils.errors import UsageError
 from utils.logs import log
 from utils.runs import checkpoints
@@ -41,7 +40,7 @@ def find(path: Path, processes: int) -> Found | None:
 def matching_runs(parent: Path, typed: dict[str, Any]) -> list[Path]:
     """The run folders in `parent` that were started with these flags, newest first; technical ones
     and the number of epochs may differ."""
-    wanted = what_it_is(typed)
+    wanted = run_identity(typed)
     try:
         paths = list(parent.glob(f"[!.]*/{CONFIG_FILE}"))  # with a dot: not yet all there
     except OSError as error:
@@ -56,96 +55,6 @@ def matching_runs(parent: Path, typed: dict[str, Any]) -> list[Path]:
         except UsageError as error:
             log.warning("%s; left out", error)
             continue
-        if not kept.get("test") and what_it_is(kept) == wanted:
+        if not kept.get("test") and run_identity(kept) == wanted:
             found.append((started, path.parent))
     return [path for _, path in sorted(found, reverse=True)]
-
-
-def what_it_is(typed: dict[str, Any]) -> dict[str, Any]:
-    """Of a run, by its flags: those that make it another run."""
-    kinds = fields_on_resume("fixed") | fields_on_resume("free")
-    return {name: typed.get(name, FIELDS[name].default) for name in kinds}
-
-
-def technical_flags(typed: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in typed.items() if name in fields_on_resume("technical")}
-
-
-def config_in(folder: Path) -> Config:
-    """As config.json has it; raises UsageError."""
-    resolved = read_config(folder)["resolved"]
-    try:
-        return from_stored(resolved)
-    except UsageError as error:
-        raise UsageError(f"{folder / CONFIG_FILE}: {error}") from error
-
-
-def kept_config(folder: Path, stored: Config, reset_lr: bool) -> Config:
-    """A checkpoint's configuration, with what a later start of its run has changed, as config.json
-    has it. Raises UsageError where that was edited into another run."""
-    kept = config_in(folder)
-    for name in fields_on_resume("fixed") - ({"lr"} if reset_lr else set()):
-        there, here = getattr(kept, name), getattr(stored, name)
-        if there != here:
-            hint = f", or repeat --reset_lr --lr {there}" if name == "lr" else ""
-            raise UsageError(
-                f"{folder / CONFIG_FILE}: {name} is {there!r} there, but the checkpoint has "
-                f"{here!r}; put that back{hint}"
-            )
-    changed = fields_on_resume("free") | fields_on_resume("technical")
-    return dataclasses.replace(stored, **{name: getattr(kept, name) for name in changed})
-
-
-def resumed_config(stored: Config, typed: dict[str, Any]) -> Config:
-    """The stored configuration with what was typed, each change logged.
-
-    Raises UsageError for flags that a run can't change half-way.
-    """
-    starts = fields_on_resume("start")
-    wanted = {name: value for name, value in typed.items() if name not in starts}
-    new = dataclasses.replace(stored, **wanted)
-    free = fields_on_resume("free") | fields_on_resume("technical")
-    free |= {"lr"} if typed.get("reset_lr") else set()
-    for name in FIELDS:
-        before, after = getattr(stored, name), getattr(new, name)
-        if name not in wanted or before == after:
-            continue
-        if name not in free:
-            hint = "; --reset_lr allows it" if name == "lr" else ""
-            raise UsageError(
-                f"--{name} {after}: the run to resume has {before}; leave the flag out{hint}, "
-                "or start a new run"
-            )
-        if name == "U_prob" and (before == 0) != (after == 0):
-            raise UsageError(
-                f"--U_prob {after:g}: the run to resume has {before:g}, and other classes with it; "
-                "start a new run"
-            )
-        log.info("--%s: %s instead of %s", name, after, before)
-    return dataclasses.replace(
-        new, **{name: typed.get(name, FIELDS[name].default) for name in starts}
-    )
-
-
-def tested_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> Config:
-    """The configuration of a test: the checkpoint's, where it holds one, with what was typed.
-
-    Gabors have no test set: they are tested on a pass of epoch 0, of expected images unless
-    `--unexp_epoch 0` is typed. Raises UsageError for typed flags that would make another model.
-    """
-    base = Config(model="lc-rnn")
-    if content is not None and "config" in content:
-        base = from_stored(content["config"])
-        if base.is_dpc:
-            raise UsageError(
-                f"--test {typed['test']}: is a dpc-rnn, which has no classifier; finetune it first "
-                "(--model lc-rnn --pretrained)"
-            )
-        for name in ("model", "net", "track_bn"):
-            if typed.get(name, getattr(base, name)) != getattr(base, name):
-                raise UsageError(
-                    f"--{name} {typed[name]}: the checkpoint to test has {getattr(base, name)}; "
-                    "leave the flag out"
-                )
-    unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
-    return dataclasses.replace(base, **{**typed, "pretrained": "", "unexp_epoch": unexp_epoch})

@@ -1,0 +1,90 @@
+"""What a resumed or tested run may change of its stored configuration."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from utils.config.flags import FIELDS, Config, fields_on_resume, from_stored
+from utils.errors import UsageError
+from utils.logs import log
+
+
+def run_identity(typed: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags that identify a run for `--resume auto`, defaults included."""
+    return {
+        name: typed.get(name, FIELDS[name].default) for name in fields_on_resume("fixed", "free")
+    }
+
+
+def technical_flags(typed: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the typed flags that may differ between two starts of one run."""
+    return {name: value for name, value in typed.items() if name in fields_on_resume("technical")}
+
+
+def kept_config(stored: Config, kept: Config, kept_in: Path, reset_lr: bool) -> Config:
+    """Return a checkpoint's configuration with the changes that a later start of its run made.
+
+    `kept` is the configuration in the run's folder, read from the file `kept_in`. Raises UsageError
+    if someone edited that file so that it describes another run.
+    """
+    for name in fields_on_resume("fixed") - ({"lr"} if reset_lr else set()):
+        there, here = getattr(kept, name), getattr(stored, name)
+        if there != here:
+            hint = f", or repeat --reset_lr --lr {there}" if name == "lr" else ""
+            raise UsageError(
+                f"{kept_in}: {name} is {there!r} there, but the checkpoint has {here!r}; "
+                f"put that back{hint}"
+            )
+    changed = fields_on_resume("free", "technical")
+    return dataclasses.replace(stored, **{name: getattr(kept, name) for name in changed})
+
+
+def resumed_config(stored: Config, typed: dict[str, Any]) -> Config:
+    """Return the stored configuration with the typed flags, and log each change.
+
+    Raises UsageError for a flag that must stay as it is until the run's end.
+    """
+    allowed = fields_on_resume("free", "technical") | ({"lr"} if typed.get("reset_lr") else set())
+    starts = fields_on_resume("start")
+    for name in FIELDS:
+        before, after = getattr(stored, name), typed.get(name, getattr(stored, name))
+        if name in starts or before == after:
+            continue
+        if name not in allowed:
+            hint = "; --reset_lr allows it" if name == "lr" else ""
+            raise UsageError(
+                f"--{name} {after}: the run to resume has {before}; leave the flag out{hint}, "
+                "or start a new run"
+            )
+        if name == "U_prob" and (before == 0) != (after == 0):
+            raise UsageError(
+                f"--U_prob {after:g}: the run to resume has {before:g}, and other classes with it; "
+                "start a new run"
+            )
+        log.info("--%s: %s instead of %s", name, after, before)
+    defaults = {name: FIELDS[name].default for name in starts}
+    return dataclasses.replace(stored, **{**defaults, **typed})
+
+
+def tested_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> Config:
+    """Return the configuration of a test: the checkpoint's, if it holds one, with the typed flags.
+
+    Gabors have no test set: they are tested on a pass of epoch 0, with expected images unless
+    `--unexp_epoch 0` is typed. Raises UsageError for typed flags that ask for another model.
+    """
+    base = Config(model="lc-rnn")
+    if content is not None and "config" in content:
+        base = from_stored(content["config"])
+        if base.is_dpc:
+            raise UsageError(
+                f"--test {typed['test']}: is a dpc-rnn, which has no classifier; finetune it first "
+                "(--model lc-rnn --pretrained)"
+            )
+        for name in ("model", "net", "track_bn"):
+            if typed.get(name, getattr(base, name)) != getattr(base, name):
+                raise UsageError(
+                    f"--{name} {typed[name]}: the checkpoint to test has {getattr(base, name)}; "
+                    "leave the flag out"
+                )
+    unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
+    return dataclasses.replace(base, **{**typed, "pretrained": "", "unexp_epoch": unexp_epoch})
