@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from dataset.augmentation import dpc_jitter_only, preset_of
 from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
-from dataset.loading import EpochBatches, make_loader
+from dataset.loading import ClipLoader, EpochBatches
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.runtime.device import Runtime
@@ -72,7 +72,7 @@ def build_dataset(config: Config, mode: str) -> Dataset:
     return BUILDERS[config.dataset].make(config, mode)
 
 
-def build_loader(config: Config, mode: str, runtime: Runtime) -> DataLoader:
+def build_loader(config: Config, mode: str, runtime: Runtime) -> ClipLoader:
     """The batches of a mode; raises UsageError where the set has too few clips for one.
 
     dpc-rnn takes whole batches only, since their size is part of its task, but for datasets that
@@ -104,7 +104,7 @@ def build_loader(config: Config, mode: str, runtime: Runtime) -> DataLoader:
         even=even,
         processes=processes,
     )
-    return make_loader(
+    return ClipLoader(
         dataset,
         batches,
         num_workers=config.num_workers,

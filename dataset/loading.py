@@ -1,65 +1,62 @@
-"""Batches of a dataset, in an order that follows from (seed, mode, epoch)."""
+"""Batches of a data set, in an order that follows from (seed, mode, epoch)."""
 
 import multiprocessing
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from utils.runtime.interrupts import STOPPING
 from utils.runtime.processes import ALONE, Processes
-from utils.samples import Batch
+from utils.samples import Batch, Samples
 from utils.streams import stream
 
 
-class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """Yields batches of (epoch, index), so that workers need not be told the epoch; each process
-    gets its part of each batch, or, of batches too small to part, every so many-th batch.
+@dataclass
+class EpochBatches:
+    """The (epoch, index) keys of one rank's batches, in the order of an epoch.
 
-    A last batch with fewer than `fewest` items is left out; with `even`, one that can't be parted
-    evenly loses the items that are over. `epoch`, and the `done` batches of it to leave out, are
-    set before each pass. A batch may be empty, so that all processes see equally many.
+    Each rank gets its part of every batch. Batches with fewer items than ranks aren't divided: of
+    `count` ranks, each gets every `count`-th batch. A rank's last batch may be empty, so that all
+    ranks have the same number of batches.
+
+    A last batch with fewer than `fewest` items is left out. With `even`, a batch that can't be
+    divided evenly loses its last items. `epoch`, and the number `done` of its batches to skip, are
+    set before each pass.
     """
 
-    def __init__(
-        self,
-        length: int,
-        batch_size: int,
-        *,
-        seed: int,
-        mode: str,
-        shuffle: bool,
-        fewest: int,
-        even: bool = False,
-        processes: Processes = ALONE,
-    ):
-        self.length = length
-        self.batch_size = batch_size
-        self.seed = seed
-        self.mode = mode
-        self.shuffle = shuffle
-        self.fewest = fewest
-        self.even = even
-        self.processes = processes
-        self.parted = batch_size >= processes.count
-        self.epoch = 0
-        self.done = 0
+    length: int
+    batch_size: int
+    seed: int
+    mode: str
+    shuffle: bool
+    fewest: int
+    even: bool = False
+    processes: Processes = ALONE
+    epoch: int = 0
+    done: int = 0
+
+    @property
+    def divided(self) -> bool:
+        """Whether each rank gets a part of every batch."""
+        return self.batch_size >= self.processes.count
 
     def __len__(self) -> int:
-        """Of a whole pass, for one process."""
         whole, rest = divmod(self.length, self.batch_size)
         batches = whole + (rest >= max(1, self.fewest))
-        return batches if self.parted else -(-batches // self.processes.count)
+        return batches if self.divided else -(-batches // self.processes.count)
 
     def numbers(self) -> list[int]:
-        """Which batch of the epoch each of those to come is, or is a part of."""
+        """Return the place in the epoch of each batch that is still to come."""
         rank, count = self.processes.rank, self.processes.count
         steps = range(self.done, len(self))
-        return [step if self.parted else step * count + rank for step in steps]
+        return [step if self.divided else step * count + rank for step in steps]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = range(self.length)
+        order = list(range(self.length))
         if self.shuffle:
             rng = stream(self.seed, "order", self.mode, self.epoch)
             order = rng.permutation(self.length).tolist()
@@ -68,7 +65,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, index) for index in self._part(indices)]
 
     def _part(self, indices: list[int]) -> list[int]:
-        if not self.parted:
+        if not self.divided:
             return indices
         rank, count = self.processes.rank, self.processes.count
         size = len(indices)
@@ -77,55 +74,87 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         return indices[size * rank // count : size * (rank + 1) // count]
 
 
-def make_loader(
-    dataset: Dataset,
-    batches: EpochBatches,
-    *,
-    num_workers: int,
-    pin_memory: bool,
-    timeout: float = 0,
-) -> DataLoader:
-    """Workers are kept over epochs; `loader.batch_sampler.epoch` says which comes next. `timeout`:
-    seconds to wait for one of their batches; 0: for ever."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-        collate_fn=collate,
-        persistent_workers=num_workers > 0,
-        timeout=timeout if num_workers > 0 else 0,
-        worker_init_fn=_leave_signals_to_the_main_process,
-        # of its own: the loader draws from it, and must not move the model's random state
-        generator=torch.Generator(),
-    )
+class ClipLoader:
+    """Loader of one rank's batches. Its workers are kept from epoch to epoch.
+
+    `timeout` is the number of seconds to wait for a worker's batch; 0 means for ever.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        order: EpochBatches,
+        *,
+        num_workers: int,
+        pin_memory: bool,
+        timeout: float = 0,
+    ):
+        self.samples = samples
+        self.order = order
+        self._loader = DataLoader(
+            cast("Dataset[Batch]", samples),
+            batch_sampler=order,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            collate_fn=collate,
+            persistent_workers=num_workers > 0,
+            timeout=timeout if num_workers > 0 else 0,
+            worker_init_fn=_ignore_stopping_signals,
+            # its own: the loader draws from it, and must not move the model's random state
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    # to be removed once model/training/run.py and run_model.py read `samples` and `batches`
+    @property
+    def dataset(self) -> Any:
+        """Return the data set."""
+        return self.samples
+
+    @property
+    def batch_sampler(self) -> EpochBatches:
+        """Return the order of the batches."""
+        return self.order
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._loader)
+
+    def batches(self, epoch: int, done: int = 0) -> Iterator[Batch]:
+        """Yield the epoch's numbered batches, without the first `done` ones."""
+        self.order.epoch, self.order.done = epoch, done
+        for batch, number in zip(self._loader, self.order.numbers(), strict=True):
+            yield batch._replace(number=number)
 
 
 def end_workers() -> None:
-    """Of all loaders, at once: they may hang, and don't listen to a polite signal."""
-    told = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch takes their end for an accident
+    """Kill the data workers of all loaders. They may hang and then ignore a polite signal."""
+    # torch's handler would report the end of a worker as an error
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     children = multiprocessing.active_children()
     workers = [child for child in children if isinstance(child, multiprocessing.Process)]
     for worker in workers:
         worker.kill()
     for worker in workers:
         worker.join()
-    signal.signal(signal.SIGCHLD, told)
+    signal.signal(signal.SIGCHLD, handler)
 
 
 def collate(samples: list[Batch]) -> Batch:
-    """One batch of the samples that have a clip, with the faults of all."""
+    """Return one batch of the samples that have a clip, with the faults of all samples."""
     faults = tuple(fault for sample in samples for fault in sample.faults)
-    read = [sample for sample in samples if sample.clip is not None]
+    read = [sample[:4] for sample in samples if sample.clip is not None]
     if not read:
         return Batch(None, None, torch.zeros(0, dtype=torch.int64), faults=faults)
-    windows = None if read[0].windows is None else default_collate([s.windows for s in read])
-    parts = (
-        default_collate([getattr(s, name) for s in read]) for name in ("clip", "labels", "item")
+    *parts, windows = zip(*read, strict=True)
+    clip, labels, item = map(default_collate, parts)
+    return Batch(
+        clip, labels, item, default_collate(windows) if windows[0] is not None else None, faults
     )
-    return Batch(*parts, windows, faults)
 
 
-def _leave_signals_to_the_main_process(worker: int) -> None:
-    for number in STOPPING:  # a terminal and Slurm send them to every process
+def _ignore_stopping_signals(worker: int) -> None:
+    # a terminal and Slurm send them to every process; the main process handles them
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

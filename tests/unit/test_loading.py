@@ -12,9 +12,10 @@ from dataset.build import build_dataset, build_loader
 from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import Layouts
-from dataset.loading import EpochBatches
+from dataset.loading import ClipLoader, EpochBatches
 from utils.config.flags import Config
 from utils.errors import UsageError
+from utils.runtime.processes import Processes
 from utils.samples import Batch
 
 
@@ -111,22 +112,41 @@ def test_the_last_batch_is_smaller_or_left_out(length, fewest, sizes):
 )
 def test_batches_are_whole_and_shuffled_where_the_method_says_so(model, mode, sizes, shuffled):
     loader = build_loader(config(model=model), mode, ON_CPU)
-    items = [batch.item.tolist() for batch in loader]
-    assert [len(batch) for batch in items] == sizes
     assert len(loader) == len(sizes)
-    orders = set()
+    orders = []
     for epoch in range(4):
-        loader.batch_sampler.epoch = epoch
-        orders.add(tuple(itertools.chain(*loader.batch_sampler)))
-    in_order = {tuple((epoch, i) for i in range(sum(sizes))) for epoch in range(4)}
-    assert (orders == in_order) == (not shuffled)
+        items = [batch.item.tolist() for batch in loader.batches(epoch)]
+        assert [len(batch) for batch in items] == sizes
+        orders.append([*itertools.chain(*items)])
+    assert (orders == [list(range(sum(sizes)))] * 4) == (not shuffled)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_batches_are_numbered_and_those_that_are_done_are_left_out(num_workers):
+    loader = build_loader(config(train_len=16, num_workers=num_workers), "train", ON_CPU)
+    whole = list(loader.batches(3))
+    assert [batch.number for batch in whole] == [0, 1, 2, 3]
+    for done in (1, 4, 0):  # workers are kept, and forget where the pass before began
+        rest = list(loader.batches(3, done))
+        assert [batch.number for batch in rest] == [0, 1, 2, 3][done:]
+        assert all(map(same, rest, whole[done:]))
+    assert len(loader) == 4
+
+
+def test_a_rank_numbers_the_batches_as_all_ranks_together_do():
+    for batch_size, numbers in ((4, [[0, 1], [0, 1]]), (1, [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]])):
+        for rank in range(2):
+            order = batches(batch_size=batch_size, fewest=batch_size, processes=Processes(rank, 2))
+            loader = ClipLoader(
+                build_dataset(config(), "train"), order, num_workers=0, pin_memory=False
+            )
+            assert [batch.number for batch in loader.batches(1)] == numbers[rank]
 
 
 def test_validation_has_half_as_many_clips_and_other_orders():
     train, val = (build_loader(config(train_len=64), mode, ON_CPU) for mode in ("train", "val"))
-    assert (len(train.dataset), len(val.dataset)) == (64, 32)
-    train_order = [index for batch in train.batch_sampler for _, index in batch]
-    val_order = [index for batch in val.batch_sampler for _, index in batch]
+    assert (len(train.samples), len(val.samples)) == (64, 32)
+    train_order, val_order = order(train.order), order(val.order)
     assert [index for index in train_order if index < 32] != val_order
 
 
@@ -146,7 +166,7 @@ def test_validation_has_half_as_many_clips_and_other_orders():
 def test_a_set_smaller_than_a_batch_is_an_error_that_names_it(model, mode, train_len, enough):
     options = config(model=model, train_len=train_len)
     if enough:
-        assert len(list(build_loader(options, mode, ON_CPU))) == 1
+        assert len(list(build_loader(options, mode, ON_CPU).batches(0))) == 1
         return
     clips = train_len if mode == "train" else train_len // 2
     with pytest.raises(UsageError, match=f"--batch_size 4: the {mode} set has {clips} clips") as e:
@@ -192,11 +212,7 @@ def test_workers_and_threads_change_no_bit(resize):
     def two_epochs(num_workers: int) -> list[Batch]:
         options = {"resize": resize, "num_gabors": 30, "img_dim": 96, "roll": True}
         loader = build_loader(config(**options, num_workers=num_workers), "train", ON_CPU)
-        seen = []
-        for epoch in (2, 7):
-            loader.batch_sampler.epoch = epoch
-            seen.extend(loader)
-        return seen
+        return [batch for epoch in (2, 7) for batch in loader.batches(epoch)]
 
     threads = torch.get_num_threads()
     try:
@@ -249,7 +265,7 @@ def test_patches_are_added_up_on_one_thread(monkeypatch):
 def test_a_loader_leaves_the_global_generator_alone():
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    list(build_loader(config(), "train", ON_CPU))
+    list(build_loader(config(), "train", ON_CPU).batches(0))
     assert torch.equal(torch.get_rng_state(), state)
 
 

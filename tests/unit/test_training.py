@@ -128,7 +128,7 @@ def test_estimated_statistics_are_the_cumulative_average_over_batches():
     config = Config(**{**vars(SMALL), "model": "lc-rnn"})
     loader = build_loader(config, "train", ON_CPU)
     torch.manual_seed(0)
-    task = build_task(config, len(loader.dataset.classes))
+    task = build_task(config, len(loader.samples.classes))
     assert norms_without_statistics(task)
     seen = []
     task.model.backbone.bn1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -193,7 +193,7 @@ def test_weights_follow_from_the_seed():
 def test_the_loader_leaves_torchs_random_state_alone():
     loader = build_loader(SMALL, "train", ON_CPU)
     before = torch.get_rng_state()
-    assert len(list(loader)) == 2
+    assert len(list(loader.batches(0))) == 2
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -142,8 +142,7 @@ def test_workers_and_order_change_no_bit(tmp_path, model, mode, resize):
         )
         seen = {}
         for epoch in (2, 7):
-            loader.batch_sampler.epoch = epoch
-            for key_batch, batch in zip(loader.batch_sampler, loader, strict=True):
+            for batch, key_batch in zip(loader.batches(epoch), loader.order, strict=True):
                 seen |= {key: batch.clip[b] for b, key in enumerate(key_batch)}
         return seen
 
@@ -499,12 +498,12 @@ def test_a_loader_counts_every_item_once_and_leaves_out_what_it_must(tmp_path):
     with pytest.raises(Exception, match="does not exist"):
         build_loader(options, "test", ON_CPU)
     (prepared.root / "frames/Jump/v_Jump_test_0").mkdir()
-    test = list(build_loader(options, "test", ON_CPU))
+    test = list(build_loader(options, "test", ON_CPU).batches(0))
     assert [batch.item.tolist() for batch in test] == [[0], [1], [2], [], [4], [5]]
     assert test[0].windows.shape == (1, 3, 2)
     assert [len(batch.faults) for batch in test] == [0, 0, 0, 1, 0, 0]
     assert test[3].faults[0].item == 3
-    val = list(build_loader(options, "val", ON_CPU))
+    val = list(build_loader(options, "val", ON_CPU).batches(0))
     assert [batch.item.tolist() for batch in val] == [[0, 1], [2], [4, 5]]
     assert [len(batch.faults) for batch in val] == [0, 1, 0]
 
@@ -515,7 +514,7 @@ def test_a_loader_counts_every_item_once_and_leaves_out_what_it_must(tmp_path):
 def test_only_mousesim_keeps_a_last_smaller_batch_in_dpc(tmp_path, dataset, sizes):
     prepared = prepare_numbered(tmp_path, dataset, lengths=(46,) * 5, test_lengths=(), classes="a")
     options = config(prepared, batch_size=3, eye="both")
-    batches = list(build_loader(options, "train", ON_CPU))
+    batches = list(build_loader(options, "train", ON_CPU).batches(0))
     assert [len(batch.clip) for batch in batches] == sizes
 
 
@@ -524,4 +523,5 @@ def test_mousesim_keeps_no_batch_of_a_single_clip(tmp_path):
         tmp_path, "MouseSim", lengths=(24,) * 4, test_lengths=(), classes="a"
     )
     options = config(prepared, batch_size=3, eye="both")
-    assert [len(batch.clip) for batch in build_loader(options, "train", ON_CPU)] == [3]
+    batches = build_loader(options, "train", ON_CPU).batches(0)
+    assert [len(batch.clip) for batch in batches] == [3]
