@@ -1,0 +1,1 @@
+"""What all parts of the program share; imports only itself."""

@@ -1,47 +1,23 @@
 """What a configuration may hold."""
 
 import math
+from operator import ge, gt, le, lt
 
-from utils.config.flags import LARGEST_SEED, Config
+from utils.config.flags import FIELDS, Config
 from utils.errors import UsageError
+
+BOUNDS = {
+    "least": (ge, "at least"),
+    "above": (gt, "above"),
+    "most": (le, "at most"),
+    "below": (lt, "below"),
+}
 
 
 def check(config: Config) -> None:
-    """Raises UsageError for values, and combinations of them, that can't work."""
-    smallest = {
-        "img_dim": 32,
-        "seq_len": 1,
-        "num_seq_in": 1,
-        "pred_step": 1,
-        "batch_size": 1,
-        "num_epochs": 0,
-        "ucf_hmdb_ms_ds": 1,
-        "num_gabors": 1,
-        "gab_img_len": 1,
-        "train_len": 1,
-        "unexp_epoch": 0,
-        "num_workers": 0,
-        "log_freq": 1,
-        "grad_accum": 1,
-        "worker_timeout": 0,
-        "checkpoint_minutes": 0,
-        "seed": -1,
-    }
-    for name, least in smallest.items():
-        if getattr(config, name) < least:
-            raise UsageError(f"--{name} {getattr(config, name)}: must be at least {least}")
-    if config.seed > LARGEST_SEED:
-        raise UsageError(f"--seed {config.seed}: must be at most {LARGEST_SEED}")
-    if not 0 <= config.U_prob <= 1:
-        raise UsageError(f"--U_prob {config.U_prob:g}: must lie between 0 and 1")
-    if not 0 <= config.dropout < 1:
-        raise UsageError(f"--dropout {config.dropout:g}: must be at least 0 and below 1")
-    if not 0 < config.lr < float("inf"):
-        raise UsageError(f"--lr {config.lr:g}: must be above 0")
-    if not 0 <= config.weight_decay < float("inf"):
-        raise UsageError(f"--wd {config.weight_decay:g}: must be at least 0")
-    if config.split not in (1, 2, 3):
-        raise UsageError(f"--split {config.split}: must be 1, 2 or 3")
+    """Raise UsageError for values, and combinations of them, that can't work."""
+    for name in FIELDS:
+        check_bounds(name, getattr(config, name))
     if config.shift_frames and not config.roll:
         raise UsageError("--shift_frames: needs --roll too")
     if config.shift_frames and config.gab_img_len == 1:
@@ -54,6 +30,8 @@ def check(config: Config) -> None:
         raise UsageError("--gather_negatives: is for dpc-rnn; lc-rnn contrasts nothing")
     if not config.is_dpc and config.track_bn:
         raise UsageError("--track_bn: is for dpc-rnn; lc-rnn always keeps the statistics")
+    if config.plain and config.grad_checkpoint:
+        raise UsageError("--grad_checkpoint: is part of what --plain leaves out; take one of them")
     if config.reset_lr and not config.resume:
         raise UsageError("--reset_lr: needs --resume too")
     if config.is_dpc and config.test:
@@ -62,9 +40,22 @@ def check(config: Config) -> None:
         check_share(config, count=1)
 
 
+def check_bounds(name: str, value: float | None) -> None:
+    """Raise UsageError if a flag's value is outside the bounds that its declaration sets."""
+    bounds = FIELDS[name].metadata["bounds"]
+    if value is None or all(BOUNDS[kind][0](value, bound) for kind, bound in bounds.items()):
+        return
+    if bounds.keys() == {"least", "most"}:
+        allowed = f"lie between {bounds['least']} and {bounds['most']}"
+    else:
+        allowed = "be " + " and ".join(f"{BOUNDS[kind][1]} {bounds[kind]}" for kind in bounds)
+    shown = f"{value:g}" if isinstance(value, float) else value
+    raise UsageError(f"--{name} {shown}: must {allowed}")
+
+
 def check_share(config: Config, count: int) -> None:
-    """Of a batch, that each of so many processes trains on; raises UsageError."""
-    clips = -(-config.batch_size // count)
+    """Raise UsageError if a batch shared by so many processes leaves one too little to train on."""
+    clips = math.ceil(config.batch_size / count)
     hint = f"; it is shared by {count} processes" if count > 1 else ""
     positions = math.ceil(config.img_dim / 32) ** 2
     if config.is_dpc and clips * config.pred_step * positions < 2:

@@ -1,4 +1,4 @@
-"""The command line: flags from the configuration's fields, and what was typed."""
+"""The command line: a parser made from Config's fields, and the flags that were typed."""
 
 import argparse
 from typing import Any, NoReturn
@@ -6,7 +6,9 @@ from typing import Any, NoReturn
 from utils.config.flags import FIELDS, FLOATS, Config, normalised_names
 from utils.errors import UsageError
 
-AUTO = "auto"  # of --resume: go on with the run of this configuration, or start it
+SHOWN = {False: "off", "": "none", None: "by model"}  # defaults in --help; 0 equals False
+METAVARS = {int: "N", float: "X", str: "NAME"}
+AUTO = "auto"  # as --resume: resume the run of this configuration, or start it
 EPILOG = """examples:
   run_model.py --dataset gabors --img_dim 64 --num_seq_in 3 --pred_step 1 --batch_size 8
   run_model.py --dataset k400 --img_dim 128 --num_epochs 100
@@ -18,25 +20,29 @@ EPILOG = """examples:
 
 
 class Parser(argparse.ArgumentParser):
+    """A parser that raises UsageError, where argparse prints its usage and exits."""
+
     def error(self, message: str) -> NoReturn:
+        """Raise UsageError with argparse's message."""
         raise UsageError(f"{message} (see --help)")
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
-    """Shows every default, and nothing twice."""
+    """The format of --help: each flag's help ends with its default."""
 
     def __init__(self, prog: str):
         super().__init__(prog, max_help_position=32, width=110)
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        if action.default is argparse.SUPPRESS and action.dest in FIELDS:
-            default = FIELDS[action.dest].default
-            shown = {False: "off", "": "none", None: "by model"}.get(default, default)
-            return f"{action.help} [{shown}]"
-        return action.help
+        text = action.help or ""
+        if action.dest not in FIELDS:
+            return text
+        default = FIELDS[action.dest].default
+        return f"{text} [{SHOWN.get(default, default)}]"
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; what it returns holds only the flags that were typed."""
     parser = Parser(
         prog="run_model.py",
         usage="run_model.py [flags]",
@@ -49,34 +55,25 @@ def build_parser() -> argparse.ArgumentParser:
     groups: dict[str, Any] = {}
     for field in FIELDS.values():
         meta = field.metadata
-        group = groups.get(meta["group"])
-        if group is None:
-            group = groups[meta["group"]] = parser.add_argument_group(meta["group"])
+        if meta["group"] not in groups:
+            groups[meta["group"]] = parser.add_argument_group(meta["group"])
         names = [f"--{name}" for name in (field.name, *meta["names"])]
+        options = {"dest": field.name, "help": meta["help"]}
         if field.type is bool:
-            group.add_argument(*names, dest=field.name, action="store_true", help=meta["help"])
-            continue
-        kind = float if field.type in FLOATS else field.type
-        group.add_argument(
-            *names,
-            dest=field.name,
-            type=kind,
-            choices=meta["choices"],
-            metavar=None if meta["choices"] else {int: "N", float: "X", str: "NAME"}[kind],
-            help=meta["help"],
-        )
-    groups["data"].add_argument(
-        "--num_seq",
-        type=int,
-        metavar="N",
-        help="the original's spelling: blocks seen and predicted (dpc-rnn), seen (lc-rnn)",
-    )
+            options |= {"action": "store_true"}
+        else:
+            kind: Any = float if field.type in FLOATS else field.type
+            metavar = None if meta["choices"] else METAVARS[kind]
+            options |= {"type": kind, "choices": meta["choices"], "metavar": metavar}
+        groups[meta["group"]].add_argument(*names, **options)
+    num_seq = "the original's spelling: blocks seen and predicted (dpc-rnn), seen (lc-rnn)"
+    groups["data"].add_argument("--num_seq", type=int, metavar="N", help=num_seq)
     parser.add_argument("--analysis", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
-    """What was typed, by field name, defaults left out; raises UsageError."""
+    """Return the typed flags by field name, without defaults; raises UsageError."""
     typed = vars(build_parser().parse_args(arguments))
     if typed.pop("analysis", False):
         raise UsageError("--analysis: not there yet")
@@ -91,15 +88,16 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     if "num_seq" in typed:
         if "num_seq_in" in typed:
             raise UsageError("--num_seq and --num_seq_in: take one of them")
-        num_seq = typed.pop("num_seq")
-        predicted = (
-            typed.get("pred_step", Config.pred_step)
-            if typed.get("model", Config.model) == "dpc-rnn"
-            else 0
-        )
-        typed["num_seq_in"] = num_seq - predicted
-        if typed["num_seq_in"] < 1:
-            raise UsageError(
-                f"--num_seq {num_seq}: counts predicted blocks too; take at least {predicted + 1}"
-            )
+        typed["num_seq_in"] = _blocks_seen(typed.pop("num_seq"), typed)
     return typed
+
+
+def _blocks_seen(num_seq: int, typed: dict[str, Any]) -> int:
+    """Return --num_seq without the blocks that dpc-rnn predicts."""
+    is_dpc = typed.get("model", Config.model) == "dpc-rnn"
+    predicted = typed.get("pred_step", Config.pred_step) if is_dpc else 0
+    if num_seq <= predicted:
+        raise UsageError(
+            f"--num_seq {num_seq}: counts predicted blocks too; take at least {predicted + 1}"
+        )
+    return num_seq - predicted

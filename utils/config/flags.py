@@ -1,7 +1,9 @@
-"""The configuration: one frozen dataclass, each field a flag with its help, group and default."""
+"""The configuration: one frozen dataclass, in which each flag is declared once."""
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import Any
 
 from utils.config.datasets import CATALOGUE, NAMES
@@ -9,6 +11,7 @@ from utils.errors import UsageError
 
 MODELS = {"dpc-rnn": "dpc-rnn", "dpc": "dpc-rnn", "lc-rnn": "lc-rnn", "lc": "lc-rnn"}
 NETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200")
+AMP = ("off", "bf16", "fp16")
 TRAIN_WHAT = ("all", "ft", "last")
 DEFAULT_WD = {"dpc-rnn": 1e-5, "lc-rnn": 1e-3}
 LARGEST_SEED = 2**32 - 1
@@ -23,182 +26,133 @@ def flag(
     names: tuple[str, ...] = (),
     choices: tuple[str, ...] | None = None,
     on_resume: str = "fixed",
-):
-    """`names`: other spellings. `on_resume`: 'fixed'; 'free', which may change; 'technical', which
-    may change and is no part of what the run is; or 'start' for flags that say how a run starts,
-    and so are no part of what a resumed run has to agree with."""
-    metadata = {
-        "group": group,
-        "help": help,
-        "names": names,
-        "choices": choices,
-        "on_resume": on_resume,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
+    **bounds: float,
+) -> Any:
+    """Declare a flag as a field of Config.
+
+    `names` are other spellings. `bounds` limit a number: `least`, `above`, `most`, `below`.
+    `on_resume` is 'fixed' for what a resumed run must keep, 'free' for what it may change,
+    'technical' for what may change and doesn't identify the run, and 'start' for flags that only
+    say how the program starts.
+    """
+    options = {"names": names, "choices": choices, "on_resume": on_resume, "bounds": bounds}
+    return dataclasses.field(default=default, metadata={"group": group, "help": help, **options})
+
+
+run, data, gabors = partial(flag, "run"), partial(flag, "data"), partial(flag, "Gabors")
+network, training = partial(flag, "model"), partial(flag, "training")
+technical = partial(flag, "technical", on_resume="technical")
 
 
 @dataclass(frozen=True)
 class Config:
-    # ---- run
-    model: str = flag(
-        "run", "dpc-rnn", "what to train: dpc-rnn (self-supervised) or lc-rnn (classifier)"
-    )
-    output_dir: str = flag("run", "output_dir", "parent of the run folder", on_resume="technical")
-    suffix: str = flag("run", "", "added to the run folder's name", names=("prefix",))
-    num_epochs: int = flag(
-        "run",
+    """The value of every flag."""
+
+    model: str = run("dpc-rnn", "what to train: dpc-rnn (self-supervised) or lc-rnn (classifier)")
+    output_dir: str = run("output_dir", "parent of the run folder", on_resume="technical")
+    suffix: str = run("", "added to the run folder's name", names=("prefix",))
+    num_epochs: int = run(
         10,
-        "epochs to train, beside epoch 0, which measures",
+        "epochs to train, after an untrained epoch 0",
         names=("epochs",),
         on_resume="technical",
+        least=0,
     )
-    resume: str = flag(
-        "run", "", "go on with a run: its folder, a checkpoint, or auto", on_resume="start"
+    resume: str = run("", "run to resume: its folder, a checkpoint, or auto", on_resume="start")
+    reset_lr: bool = run(
+        False, "with --resume: restart the optimizer; allows another --lr", on_resume="start"
     )
-    reset_lr: bool = flag(
-        "run",
-        False,
-        "with --resume: restart the optimizer; --lr may then change",
-        on_resume="start",
+    pretrained: str = run("", "checkpoint whose weights to start from", names=("pretrain",))
+    test: str = run("", "checkpoint to test (lc-rnn), or 'random' weights", on_resume="start")
+    seed: int = run(
+        -1, "random seed; -1: one is drawn, logged and saved", least=-1, below=LARGEST_SEED + 1
     )
-    pretrained: str = flag("run", "", "weights to start from", names=("pretrain",))
-    test: str = flag(
-        "run", "", "test this checkpoint, or 'random' weights (lc-rnn)", on_resume="start"
+    not_save_best: bool = run(False, "neither validate nor keep the best model")
+    overwrite: bool = run(False, "replace a run folder of the same name", on_resume="start")
+
+    dataset: str = data("UCF101", "UCF101, HMDB51, Kinetics400 (k400), MouseSim, Gabors; any case")
+    data_path_dir: str = data("process_data/data", "folder of split files", on_resume="technical")
+    temp_data_dir: str = data("", "a node's own disk that holds the frames", on_resume="technical")
+    split: int = data(1, "which split of UCF101 or HMDB51, 1 to 3", least=1, most=3)
+    eye: str = data("right", "the eye of MouseSim", choices=("left", "right", "both"))
+    img_dim: int = data(128, "height and width of the images, in pixels", least=32)
+    seq_len: int = data(5, "frames in a block", least=1)
+    num_seq_in: int = data(5, "blocks seen", least=1)
+    ucf_hmdb_ms_ds: int = data(
+        3, "take every n-th frame of UCF101, HMDB51, MouseSim", names=("ds",), least=1
     )
-    seed: int = flag("run", -1, "of all that is random; -1: one is drawn, logged and saved")
-    not_save_best: bool = flag("run", False, "neither validate nor keep the best model")
-    overwrite: bool = flag("run", False, "replace a run folder of the same name", on_resume="start")
-    # ---- data
-    dataset: str = flag(
-        "data", "UCF101", "UCF101, HMDB51, Kinetics400 (k400), MouseSim or Gabors, any case"
+    no_augm: bool = data(False, "no augmentation: only resize and normalise")
+    resize: str = data("nearest", "how images are resized", choices=("nearest", "bilinear"))
+    pad_short: bool = data(False, "repeat a too-short video's last frame, not leave it out")
+    strict_data: bool = data(False, "stop at the first unreadable frame", on_resume="technical")
+
+    gabor_design: str = gabors(
+        "dpc", "the stimuli's design: dpc, gillon2021, or another of dataset/gabor_stimuli.py"
     )
-    data_path_dir: str = flag(
-        "data", "process_data/data", "where the split files are", on_resume="technical"
+    num_gabors: int = gabors(30, "patches in an image", least=1)
+    gab_img_len: int = gabors(5, "frames that an image lasts; 5 are about 300 ms", least=1)
+    diff_possizes: bool = gabors(False, "draw positions and sizes anew for every clip")
+    no_gray: bool = gabors(False, "no gray image between sequences")
+    roll: bool = gabors(False, "sequences start at a random image")
+    shift_frames: bool = gabors(False, "with --roll: and at a random frame of it")
+    unexp_epoch: int = gabors(5, "first epoch with U images", on_resume="free", least=0)
+    U_prob: float = gabors(
+        0.08, "chance of each D to become U; 0: never", on_resume="free", least=0, most=1
     )
-    temp_data_dir: str = flag(
-        "data", "", "a node's own disk that holds the frames", on_resume="technical"
+    diff_U_possizes: bool = gabors(False, "U has positions and sizes of its own")
+    train_len: int = gabors(1000, "training clips in an epoch; validation has half", least=1)
+
+    net: str = network("resnet18", "the backbone: resnet18, 34, 50, 101, 152 or 200")
+    pred_step: int = network(3, "blocks predicted (dpc-rnn)", least=1)
+    track_bn: bool = network(False, "dpc-rnn: keep running batch-norm statistics")
+    dropout: float = network(
+        0.5, "dropout before the classifier (lc-rnn)", on_resume="free", least=0, below=1
     )
-    split: int = flag("data", 1, "which split of UCF101 or HMDB51, 1 to 3")
-    eye: str = flag("data", "right", "of MouseSim", choices=("left", "right", "both"))
-    img_dim: int = flag("data", 128, "pixels of a side of the images")
-    seq_len: int = flag("data", 5, "frames in a block")
-    num_seq_in: int = flag("data", 5, "blocks seen")
-    ucf_hmdb_ms_ds: int = flag(
-        "data", 3, "take every n-th frame of UCF101, HMDB51, MouseSim", names=("ds",)
-    )
-    no_augm: bool = flag("data", False, "resize and normalise only")
-    resize: str = flag("data", "nearest", "how images are resized", choices=("nearest", "bilinear"))
-    pad_short: bool = flag(
-        "data", False, "videos too short for a clip repeat their last frame, not left out"
-    )
-    strict_data: bool = flag(
-        "data", False, "stop at the first frame that can't be read", on_resume="technical"
-    )
-    # ---- Gabors
-    gabor_design: str = flag("Gabors", "dpc", "the stimuli's design", choices=("dpc", "gillon2021"))
-    num_gabors: int = flag("Gabors", 30, "patches in an image")
-    gab_img_len: int = flag("Gabors", 5, "frames that an image lasts; 5 are about 300 ms")
-    diff_possizes: bool = flag("Gabors", False, "positions and sizes anew for every clip")
-    no_gray: bool = flag("Gabors", False, "no gray image between sequences")
-    roll: bool = flag("Gabors", False, "sequences start at a random image")
-    shift_frames: bool = flag("Gabors", False, "with --roll: and at a random frame of it")
-    unexp_epoch: int = flag("Gabors", 5, "epoch from which U images appear", on_resume="free")
-    U_prob: float = flag("Gabors", 0.08, "chance of each D to become U; 0: never", on_resume="free")
-    diff_U_possizes: bool = flag("Gabors", False, "U has positions and sizes of its own")
-    train_len: int = flag("Gabors", 1000, "training clips an epoch; validation has half")
-    # ---- model
-    net: str = flag("model", "resnet18", "the backbone: resnet18, 34, 50, 101, 152 or 200")
-    pred_step: int = flag("model", 3, "blocks predicted (dpc-rnn)")
-    track_bn: bool = flag("model", False, "dpc-rnn: keep running batch-norm statistics")
-    dropout: float = flag("model", 0.5, "before the classifier (lc-rnn)", on_resume="free")
-    # ---- training
-    train_what: str = flag(
-        "training",
+
+    train_what: str = training(
         "all",
-        "what learns: all, ft (backbone and aggregator at a tenth of the rate), last (lc-rnn)",
+        "what lc-rnn trains; ft: the pretrained layers at a tenth of the rate",
         choices=TRAIN_WHAT,
     )
-    batch_size: int = flag("training", 24, "clips in a batch, over all devices together")
-    lr: float = flag("training", 1e-3, "learning rate of Adam")
-    wd: float | None = flag(
-        "training", None, "weight decay (1e-5 dpc-rnn, 1e-3 lc-rnn)", on_resume="free"
+    batch_size: int = training(24, "clips in a batch, over all devices together", least=1)
+    lr: float = training(1e-3, "learning rate of Adam", above=0, below=inf)
+    wd: float | None = training(
+        None, "weight decay (1e-5 dpc-rnn, 1e-3 lc-rnn)", on_resume="free", least=0, below=inf
     )
-    grad_accum: int = flag("training", 1, "batches whose mean gradient makes one update")
-    amp: str = flag(
-        "training",
-        "off",
-        "precision of the network; loss and scores stay float32",
-        choices=("off", "bf16", "fp16"),
-        on_resume="free",
+    grad_accum: int = training(1, "batches whose mean gradient makes one update", least=1)
+    amp: str = training(
+        "off", "the network's precision; losses stay float32", choices=AMP, on_resume="free"
     )
-    gather_negatives: bool = flag(
-        "training", False, "dpc-rnn on several devices: contrast with the clips of all"
+    gather_negatives: bool = training(False, "dpc-rnn: contrast with the clips of all devices")
+    sync_bn: bool = training(False, "on several GPUs: batch norm over the clips of all")
+
+    gpu: str = technical("", "which GPU, else the first visible one; 0,1: one process on each")
+    cpu_only: bool = technical(False, "use no GPU")
+    num_workers: int = technical(2, "processes that make clips, for each device", least=0)
+    worker_timeout: float = technical(
+        600, "seconds without a batch after which the run ends; 0: never", least=0
     )
-    sync_bn: bool = flag("training", False, "on several GPUs: batch norm over the clips of all")
-    # ---- technical
-    gpu: str = flag(
-        "technical",
-        "",
-        "which GPU, the first visible one otherwise; 0,1: one process on each",
-        on_resume="technical",
+    checkpoint_minutes: float = technical(
+        0, "save within epochs too, this often; 0: only when stopped", least=0
     )
-    cpu_only: bool = flag("technical", False, "use no GPU", on_resume="technical")
-    num_workers: int = flag(
-        "technical", 2, "processes that make clips, for each device", on_resume="technical"
+    low_memory: bool = technical(False, "on the CPU: give memory back at once; slower")
+    grad_checkpoint: bool = technical(
+        False, "compute each stage of the backbone twice rather than keep it; less memory, slower"
     )
-    worker_timeout: float = flag(
-        "technical",
-        600,
-        "seconds without a batch after which the run ends; 0: never",
-        on_resume="technical",
+    plain: bool = technical(False, "compute with plain torch, without what model/fast makes faster")
+    compile: bool = technical(False, "compile the model (torch.compile)")
+    deterministic: bool = technical(False, "use deterministic algorithms where torch has them")
+    log_freq: int = technical(5, "batches between log lines", names=("print_freq",), least=1)
+    log_level: str = technical(
+        "info", "how much is logged", choices=("debug", "info", "warning", "error")
     )
-    checkpoint_minutes: float = flag(
-        "technical",
-        0,
-        "save within epochs too, this often; 0: only when stopped",
-        on_resume="technical",
-    )
-    low_memory: bool = flag(
-        "technical",
-        False,
-        "on the CPU: give memory back at once; slower",
-        on_resume="technical",
-    )
-    grad_checkpoint: bool = flag(
-        "technical",
-        False,
-        "compute each stage of the backbone twice rather than keep it; less memory, slower",
-        on_resume="technical",
-    )
-    compile: bool = flag(
-        "technical", False, "compile the model (torch.compile)", on_resume="technical"
-    )
-    deterministic: bool = flag(
-        "technical",
-        False,
-        "ask for deterministic algorithms, and name those that are not",
-        on_resume="technical",
-    )
-    log_freq: int = flag(
-        "technical", 5, "batches between log lines", names=("print_freq",), on_resume="technical"
-    )
-    log_level: str = flag(
-        "technical",
-        "info",
-        "how much is logged",
-        choices=("debug", "info", "warning", "error"),
-        on_resume="technical",
-    )
-    use_tb: bool = flag("technical", False, "write tensorboard files", on_resume="technical")
-    plt_bkend: str = flag(
-        "technical", "", "matplotlib backend of the pictures: agg or cairo", on_resume="technical"
-    )
-    log_test_cmd: bool = flag(
-        "technical", False, "log the command that tests the best model", on_resume="technical"
-    )
+    use_tb: bool = technical(False, "write tensorboard files")
+    plt_bkend: str = technical("", "matplotlib backend of the pictures: agg or cairo")
+    log_test_cmd: bool = technical(False, "log the command that tests the best model")
 
     @property
     def is_dpc(self) -> bool:
+        """Whether the model is dpc-rnn, which predicts and contrasts."""
         return self.model == "dpc-rnn"
 
     @property
@@ -208,6 +162,7 @@ class Config:
 
     @property
     def weight_decay(self) -> float:
+        """The weight decay that was typed, else the model's own."""
         return DEFAULT_WD[self.model] if self.wd is None else self.wd
 
 
@@ -220,8 +175,9 @@ def fields_on_resume(*kinds: str) -> set[str]:
 
 
 def normalised_names(typed: dict[str, Any]) -> dict[str, Any]:
-    """What was typed, with model and dataset in their one spelling; raises UsageError on unknown
-    names.
+    """Return the flags with model, dataset and net in their one spelling.
+
+    Raises UsageError for unknown names.
     """
     known = {
         "model": (MODELS, "dpc-rnn or lc-rnn"),
@@ -229,26 +185,26 @@ def normalised_names(typed: dict[str, Any]) -> dict[str, Any]:
         "net": ({net: net for net in NETS}, "one of " + ", ".join(NETS)),
     }
     names = {}
-    for flag_name, (spellings, choice) in known.items():
-        if flag_name in typed:
-            names[flag_name] = spellings.get(typed[flag_name].lower())
-            if names[flag_name] is None:
-                raise UsageError(f"--{flag_name} {typed[flag_name]}: unknown; take {choice}")
+    for name, (spellings, choice) in known.items():
+        if name in typed:
+            names[name] = spellings.get(typed[name].lower())
+            if names[name] is None:
+                raise UsageError(f"--{name} {typed[name]}: unknown; take {choice}")
     return {**typed, **names}
 
 
 def from_stored(stored: dict[str, Any]) -> Config:
-    """The configuration that a checkpoint or a run folder holds; raises UsageError on unknown
-    fields and on values of another kind.
+    """Return the configuration that a checkpoint or a run folder holds.
+
+    Raises UsageError for unknown fields and for values of another type.
     """
     unknown = stored.keys() - FIELDS.keys()
     if unknown:
         raise UsageError(f"stored configuration: unknown fields {', '.join(sorted(unknown))}")
     for name, value in stored.items():
-        kind = FIELDS[name].type
-        if not isinstance(value, kind) and not (kind in FLOATS and type(value) is int):
-            raise UsageError(f"stored configuration: {name} is {value!r}; put the old value back")
+        kind: Any = FIELDS[name].type
         choices = FIELDS[name].metadata["choices"]
-        if choices and value not in choices:
+        right_type = isinstance(value, kind) or (kind in FLOATS and type(value) is int)
+        if not right_type or (choices and value not in choices):
             raise UsageError(f"stored configuration: {name} is {value!r}; put the old value back")
     return Config(**normalised_names(stored))

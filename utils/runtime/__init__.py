@@ -1,0 +1,1 @@
+"""Where and how the program runs: device, processes, signals, memory; imports only utils."""
