@@ -1,6 +1,6 @@
-"""Augmentation, as drawn: what a clip goes through follows from a `Preset` and a random stream.
+"""Augmentation as values: what happens to a clip follows from a `Preset` and a random stream.
 
-Applied by `gray_pixels` to drawn stimuli and by `video_pixels` to frames of videos.
+`gray_pixels` applies it to drawn stimuli, `video_pixels` to frames of videos.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from utils.config.flags import Config
 
 CROP = 224  # pixels, the side of every crop of a fixed size
-CROP_AREA = (0.5, 1.0)  # share of the image that a random sized crop covers
+CROP_AREA = (0.5, 1.0)  # share of the image that a crop of random size covers
 CROP_ASPECT = (3 / 4, 4 / 3)
 CROP_ATTEMPTS = 10
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
@@ -20,6 +20,8 @@ IN_COLOUR = -1  # in place of a colour channel
 
 
 class Box(NamedTuple):
+    """A part of an image, in pixels."""
+
     top: int
     left: int
     height: int
@@ -27,14 +29,18 @@ class Box(NamedTuple):
 
 
 class Crop(NamedTuple):
-    """With probability `sized_p` a box of random size, scaled to `side` pixels, else a box of
-    `side` pixels, centred or anywhere."""
+    """A cut to `side` × `side` pixels.
+
+    With probability `sized_p`, a box of random size is cut out and resized. Otherwise a box of
+    `side` pixels is cut out, at the centre or, without `centred`, anywhere.
+    """
 
     side: int
     sized_p: float
     centred: bool = True
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Box:
+        """Draw the box of a clip whose images have this size."""
         if self.sized_p and rng.random() < self.sized_p:
             return random_sized_box(rng, height, width)
         if self.centred:
@@ -44,8 +50,11 @@ class Crop(NamedTuple):
 
 
 class Jitter(NamedTuple):
-    """How far each factor may go, ± around 1 (hue: around 0, in turns of the colour circle), with
-    probability `p`; drawn for each image, or once for all of a clip."""
+    """Colour jitter: each factor is drawn from 1 ± its range, or for hue from 0 ± its range.
+
+    Hue is in turns of the colour circle. `p` is the probability of any jitter in a clip. With
+    `per_image` each image has its own factors; otherwise all images of a clip share them.
+    """
 
     brightness: float
     contrast: float
@@ -56,12 +65,12 @@ class Jitter(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The random decisions for one clip of M images, applied in this order.
+    """The random decisions for a clip of M images, in the order in which they are applied.
 
-    `box`: the part that is kept. `flip`: whether it is mirrored left to right. `channel` `[M]`: the
-    colour channel (red green blue) that stands for all three, or IN_COLOUR; None for all in colour.
-    `factors` `[K, 4]` and the `order` `[K, 4]` in which they are applied, K = M or 1 for all; None
-    without jitter.
+    `box`: the part that is kept. `flip`: whether images are mirrored left to right. `channel`
+    `[M]`: the colour channel (red, green, blue) that replaces all three, or IN_COLOUR; None if all
+    images keep their colours. `factors` `[K, 4]`: those of the jitter, with K = M, or 1 for all
+    images, and `order` `[K, 4]`: the order in which they are applied; None without jitter.
     """
 
     box: Box | None = None
@@ -73,18 +82,25 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Preset:
-    """`gray_p`: the chance of each image to lose its colour."""
+    """An augmentation that ends with a resize to `img_dim` pixels.
+
+    The resize takes nearest neighbours, as in the published code, unless it is `bilinear`.
+    `flip_p` is the probability that a clip is mirrored, `gray_p` that an image loses its colours.
+    """
 
     img_dim: int
-    bilinear: bool = False  # the last resize; nearest neighbour otherwise, as in the published code
+    bilinear: bool = False
     crop: Crop | None = None
     flip_p: float = 0
     gray_p: float = 0
     jitter: Jitter | None = None
 
     def enlarged(self, height: int, width: int) -> tuple[int, int]:
-        """The size of images that are smaller than a crop, which has to fit: the shorter side is
-        the crop's. Larger ones, and those that are only cut into boxes of random size, stay."""
+        """Return the height and width to which images are enlarged before they are cropped.
+
+        The shorter side becomes the crop's. Images that are larger keep their size, and so do those
+        of which only boxes of random size are cut out.
+        """
         shorter = min(height, width)
         if self.crop is None or self.crop.sized_p == 1 or shorter >= self.crop.side:
             return height, width
@@ -92,7 +108,7 @@ class Preset:
         return round(height * scale), round(width * scale)
 
     def draw(self, rng: np.random.Generator, num_images: int, height: int, width: int) -> Draw:
-        """For images of this size, once enlarged."""
+        """Draw the decisions for a clip whose (enlarged) images have this size."""
         box = self.crop.draw(rng, height, width) if self.crop else None
         flip = bool(self.flip_p and rng.random() < self.flip_p)
         channel = None
@@ -110,7 +126,11 @@ class Preset:
 
 
 def random_sized_box(rng: np.random.Generator, height: int, width: int) -> Box:
-    """A box of random area and aspect (swapped half of the time); the centre if none fits."""
+    """Draw a box of random area and aspect ratio.
+
+    The aspect ratio is inverted half of the time. If no drawn box fits, the largest square at the
+    centre is returned.
+    """
     for _ in range(CROP_ATTEMPTS):
         area = rng.uniform(*CROP_AREA) * height * width
         aspect = rng.uniform(*CROP_ASPECT)
@@ -126,39 +146,27 @@ def random_sized_box(rng: np.random.Generator, height: int, width: int) -> Box:
 
 
 def centre_box(height: int, width: int, side: int) -> Box:
+    """Return the square of `side` pixels at the centre."""
     return Box(round((height - side) / 2), round((width - side) / 2), side, side)
 
 
-# ------------------------------------------------------------------ what each mode goes through
-
+# dpc-rnn's augmentations by name, in training and validation alike, from (img_dim, bilinear).
+# Colours are drawn anew for every frame, so that they don't help to predict the next ones.
+ANYWHERE = Crop(CROP, sized_p=0, centred=False)
 DPC_JITTER = Jitter(0.5, 0.5, 0.5, 0.25, p=1, per_image=True)
+DPC_PRESETS: dict[str, Callable[[int, bool], Preset]] = {
+    "fixed crop": lambda size, bilinear: Preset(size, bilinear, ANYWHERE, 0.5, 0.5, DPC_JITTER),
+    "sized crop": lambda size, bilinear: Preset(
+        size, bilinear, Crop(size, sized_p=1), 0.5, 0.5, DPC_JITTER
+    ),
+    "crop only": lambda size, bilinear: Preset(size, bilinear, ANYWHERE),
+    "jitter only": lambda size, bilinear: Preset(size, bilinear, jitter=DPC_JITTER),
+}
+dpc_fixed_crop, dpc_sized_crop, dpc_crop_only, dpc_jitter_only = DPC_PRESETS.values()  # to go
 
 
-def dpc_fixed_crop(img_dim: int, bilinear: bool) -> Preset:
-    """UCF101 and HMDB51 in dpc-rnn: a part of 224 pixels, and colours anew for every frame, so that
-    they tell nothing of what comes next."""
-    crop = Crop(CROP, sized_p=0, centred=False)
-    return Preset(img_dim, bilinear, crop, flip_p=0.5, gray_p=0.5, jitter=DPC_JITTER)
-
-
-def dpc_sized_crop(img_dim: int, bilinear: bool) -> Preset:
-    """Kinetics400 in dpc-rnn: a part of random size, and colours as above."""
-    crop = Crop(img_dim, sized_p=1)
-    return Preset(img_dim, bilinear, crop, flip_p=0.5, gray_p=0.5, jitter=DPC_JITTER)
-
-
-def dpc_crop_only(img_dim: int, bilinear: bool) -> Preset:
-    """MouseSim in dpc-rnn."""
-    return Preset(img_dim, bilinear, Crop(CROP, sized_p=0, centred=False))
-
-
-def dpc_jitter_only(img_dim: int, bilinear: bool) -> Preset:
-    """Gabors in dpc-rnn."""
-    return Preset(img_dim, bilinear, jitter=DPC_JITTER)
-
-
-def classifier(mode: str, img_dim: int, bilinear: bool, flip: bool) -> Preset:
-    """Any dataset in lc-rnn; Gabors are never flipped."""
+def lc_preset(mode: str, img_dim: int, bilinear: bool, flip: bool) -> Preset:
+    """Return lc-rnn's augmentation for a mode (train, val or test)."""
     strong = Jitter(0.5, 0.5, 0.5, 0.25, p=0.3, per_image=False)
     weak = Jitter(0.2, 0.2, 0.2, 0.1, p=0.3, per_image=False)
     flip_p = 0.5 if flip else 0
@@ -172,10 +180,10 @@ def classifier(mode: str, img_dim: int, bilinear: bool, flip: bool) -> Preset:
 def preset_of(
     config: Config, mode: str, dpc_preset: Callable[[int, bool], Preset], flip: bool = True
 ) -> Preset:
-    """Of a dataset with this preset in dpc-rnn, for training and validation alike."""
+    """Return a run's augmentation for a mode; `flip` says whether lc-rnn may mirror the clips."""
     bilinear = config.resize == "bilinear"
     if config.no_augm:
         return Preset(config.img_dim, bilinear)
     if config.is_dpc:
         return dpc_preset(config.img_dim, bilinear)
-    return classifier(mode, config.img_dim, bilinear, flip)
+    return lc_preset(mode, config.img_dim, bilinear, flip)

@@ -7,12 +7,12 @@ from torchvision.transforms.v2 import functional
 
 from dataset.augmentation import (
     CROP,
+    DPC_PRESETS,
     Box,
     Draw,
     Jitter,
     Preset,
     centre_box,
-    dpc_jitter_only,
     preset_of,
     random_sized_box,
 )
@@ -47,7 +47,7 @@ def pictures(height: int, width: int) -> np.ndarray:
 def preset(model: str, mode: str, *, img_dim: int = 32, augment: bool = True, bilinear=False):
     resize = "bilinear" if bilinear else "nearest"
     config = Config(model=model, img_dim=img_dim, no_augm=not augment, resize=resize)
-    return preset_of(config, mode, dpc_jitter_only, flip=False)
+    return preset_of(config, mode, DPC_PRESETS["jitter only"], flip=False)
 
 
 def draws(a_preset: Preset, count: int, num_images: int = 3, side: int = 256) -> list[Draw]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dataset import gabors
-from dataset.augmentation import dpc_jitter_only, preset_of
+from dataset.augmentation import DPC_PRESETS, preset_of
 from dataset.gabor_sequences import ClipPlan, Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
@@ -41,7 +41,7 @@ def make(model: str = "dpc-rnn", **options) -> GaborDataset:
     clip, preset = part(CLIP), part(PRESET)
     assert not options
     config = Config(model=model, **preset)
-    preset = preset_of(config, clip["mode"], dpc_jitter_only, flip=False)
+    preset = preset_of(config, clip["mode"], DPC_PRESETS["jitter only"], flip=False)
     return GaborDataset(**clip, sequences=sequences, layouts=layouts, preset=preset)
 
 
