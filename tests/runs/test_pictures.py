@@ -1,4 +1,4 @@
-"""The process that draws a run's pictures: beside it, never in its way, never after it."""
+"""The drawing of a run's pictures: beside it, never in its way, not for long after it."""
 
 import os
 import resource
@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, run
-from model.training import engine
 from test_plots import CURVES, MATRICES, ROOT, gabor_classes, write_run
-from test_preemption import signalled
 from utils.errors import PREEMPTED, RunError
 from utils.plots import pictures
 from utils.plots.pictures import Pictures
@@ -52,25 +50,57 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def drawing_processes(folder: Path) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().decode().split("\0")
+        except OSError:  # it has ended
+            continue
+        if "utils.plots" in arguments and str(folder) in arguments:
+            found.append(int(path.parent.name))
+    return found
+
+
 def start_drawing(one: Pictures) -> int:
-    """→ the process that does, a child of the one that waits."""
     one.draw(at_once=False)
-    until(lambda: children(one.process.pid))
-    return children(one.process.pid)[0]
+    return one.process.pid
 
 
-def test_pictures_appear_while_the_run_goes_on_whatever_signals_come(folder):
+def test_pictures_appear_while_the_run_goes_on(folder):
     before = children(os.getpid())
     with Pictures(folder, "") as one:
-        for number in STOPPING:
-            one.draw(at_once=False)
-            os.kill(one.process.pid, number)  # before it can have prepared for them
+        first = start_drawing(one)
+        assert os.getpriority(os.PRIO_PROCESS, first) == pictures.NICE
+        assert os.getsid(first) == first  # signals to the run's group don't reach it
+        assert start_drawing(one) == first  # no second one beside it
         until(lambda: drawn(folder) == NAMES)
+        until(lambda: start_drawing(one) != first)
+        until(lambda: one.draw(at_once=False) or drawn(folder) == NAMES)
         old = {path: path.stat().st_mtime_ns for path in folder.glob("*.png")}
         one.draw(at_once=True)
+        assert one.process is None
         assert all(path.stat().st_mtime_ns > then for path, then in old.items())
         assert drawn(folder) == NAMES
     assert children(os.getpid()) == before
+
+
+def test_drawing_takes_no_more_than_its_share(folder, monkeypatch):
+    with Pictures(folder, "") as one:
+        monkeypatch.setattr(pictures, "START", 100)
+        one.draw(at_once=False)
+        assert one.process is None
+        monkeypatch.setattr(pictures, "START", 0)
+        monkeypatch.setattr(pictures, "SHARE", 0.05)
+        one.draw(at_once=False)
+        assert one.process is None
+        one.begun -= pictures.GUESS / pictures.SHARE
+        start_drawing(one)
+        until(lambda: one.draw(at_once=False) or one.process is None)
+        assert one.seconds != pictures.GUESS
+        one.begun = time.perf_counter() - 0.9 * one.seconds / pictures.SHARE
+        one.draw(at_once=False)
+        assert one.process is None
 
 
 def test_the_end_of_a_run_waits_for_no_drawing(folder):
@@ -78,42 +108,40 @@ def test_the_end_of_a_run_waits_for_no_drawing(folder):
         drawing = start_drawing(one)
         until(lambda: list(folder.glob(".*.part")))
         start = time.monotonic()
-    assert time.monotonic() - start < 2 * pictures.PATIENCE
-    until(lambda: not Path(f"/proc/{drawing}").exists())
+    assert time.monotonic() - start < 1
+    assert not Path(f"/proc/{drawing}").exists()
     assert not list(folder.glob(".*"))
 
 
 def test_errors_reach_the_run(folder):
+    told = f"can't draw the pictures in {folder}: "
     with Pictures(folder, "") as one:
-        one.draw(at_once=False)
-        resource.prlimit(one.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
-        told = f"can't draw the pictures in {folder}: "
-        with pytest.raises(RunError, match=told + "File too large"):
+        resource.prlimit(start_drawing(one), resource.RLIMIT_FSIZE, (1000, 1000))
+        with pytest.raises(RunError, match=told + "File too large$"):
             until(lambda: one.draw(at_once=False))
-        with pytest.raises(RunError, match=told + "File too large"):
-            one.draw(at_once=True)
         assert drawn(folder) == set()
         (folder / "epochs.csv").write_text("a,b\n1,2\n")
-        with pytest.raises(RunError, match=told + ".*not the records of a run"):
+        broken = told + r"epochs\.csv does not hold the records of a run \(.*\)$"
+        with pytest.raises(RunError, match=broken):
             one.draw(at_once=True)
-
-
-def test_a_process_that_was_killed_is_done_without(folder):
-    with Pictures(folder, "") as one:
-        os.kill(start_drawing(one), signal.SIGKILL)
-        until(lambda: one.draw(at_once=False) or one.was_lost)
-        one.draw(at_once=False)
-        assert one.process is None  # and not started again
-        one.draw(at_once=True)
-    assert drawn(folder) == NAMES
-    with Pictures(folder, "") as one:
         start_drawing(one)
-        one.process.kill()
-        one.draw(at_once=True)
-        assert one.was_lost
+        with pytest.raises(RunError, match=broken):
+            until(lambda: one.draw(at_once=False))
 
 
-def test_a_killed_run_leaves_no_process(folder):
+@pytest.mark.parametrize("number", [*STOPPING, signal.SIGKILL])
+def test_a_drawing_ended_by_a_signal_is_left_out(number, folder):
+    with Pictures(folder, "") as one:
+        first = start_drawing(one)
+        until(lambda: list(folder.glob(".*.part")))
+        os.kill(first, number)
+        until(lambda: start_drawing(one) != first)
+        assert not list(folder.glob(f".*.{first}.part"))
+        until(lambda: drawn(folder) >= NAMES)
+
+
+def test_a_killed_run_leaves_no_process_for_long(folder):
+    """Its last drawing is still finished."""
     code = (
         "import os, sys, time; from pathlib import Path; from utils.plots import pictures\n"
         "pictures.START, pictures.SHARE = 0, 1e9\n"
@@ -122,24 +150,22 @@ def test_a_killed_run_leaves_no_process(folder):
         "    one.draw(at_once=False), time.sleep(0.01)\n"
         "os.kill(os.getpid(), 9)"
     )
-    killed = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder)], cwd=ROOT, start_new_session=True
-    )
+    killed = subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=ROOT)
     assert killed.wait(LIMIT) == -signal.SIGKILL
-
-    def all_ended() -> bool:
-        try:
-            os.killpg(killed.pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    until(all_ended)
+    until(lambda: not drawing_processes(folder))
+    assert drawn(folder) == NAMES
 
 
 @pytest.mark.usefixtures("narrow_backbone")
-def test_a_stopped_run_ends_it(tmp_path, monkeypatch):
-    before = children(os.getpid())
-    signalled(engine.Learner, "learn", 1, signal.SIGTERM, monkeypatch)
+def test_a_stopped_run_ends_its_drawing(tmp_path, monkeypatch):
+    started = []
+
+    def start_and_stop(one: Pictures, at_once: bool) -> None:
+        one.start_drawing()
+        started.append(one.process.pid)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Pictures, "draw", start_and_stop)
     assert run(*TINY, "--num_epochs", 1, "--output_dir", tmp_path) == PREEMPTED
-    assert children(os.getpid()) == before
+    assert len(started) == 1
+    assert not Path(f"/proc/{started[0]}").exists()

@@ -1,12 +1,6 @@
-"""Pictures of a run, from its records alone: python -m utils.plots RUN_FOLDER
+"""From the records in a run's folder, or in a test's folder, to the pictures beside them."""
 
-Reads epochs.csv, predictions.csv and classes.csv of a run's folder, or of a test's folder in it,
-and writes the pictures beside them. A picture whose records are missing is left out.
-"""
-
-import argparse
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +9,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from utils.errors import UsageError
+from utils.errors import RunError, UsageError
 from utils.plots import breakdowns, confusion_matrices, curves, figures
 
 
@@ -47,13 +41,15 @@ def read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.Data
         table = pd.read_csv(path, usecols=list(dtypes), dtype=dtypes)
     except ValueError as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"{path}: not the records of a run ({reason})") from error
+        message = f"{path.name} does not hold the records of a run ({reason})"
+        raise UsageError(f"can't draw the pictures in {path.parent}: {message}") from error
     return table.dropna(subset=needed)
 
 
 def read_records(folder: Path) -> Records:
     if not (folder / "epochs.csv").is_file():
-        raise UsageError(f"{folder}: no epochs.csv there; give the folder of a run or of a test")
+        message = "no epochs.csv there; give the folder of a run or of a test"
+        raise UsageError(f"can't draw the pictures in {folder}: {message}")
     epochs = read_table(folder / "epochs.csv", EPOCHS, ["epoch", "mode", "loss", "chance"])
     predictions = read_table(
         folder / "predictions.csv", PREDICTIONS, ["epoch", "mode", "target", "predicted"]
@@ -68,16 +64,19 @@ def read_records(folder: Path) -> Records:
 
 
 def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
-    """Draw every picture that the folder's records allow; UsageError if there are none."""
-    return draw(list_pictures(read_records(Path(folder))), folder, backend)
+    """Draw every picture that the folder's records allow; return the pictures' paths.
 
-
-def draw(pictures: Iterable[Picture], folder: Path, backend: str | None = None) -> list[Path]:
+    Raises UsageError where the records can't be read, RunError where a picture can't be written.
+    """
     written = []
     with matplotlib.rc_context(figures.STYLE):
-        for name, make in pictures:
-            path = Path(folder) / f"{name}.png"
-            figures.save(make(), path, backend)
+        for name, make in list_pictures(read_records(folder)):
+            path = folder / f"{name}.png"
+            try:
+                figures.save(make(), path, backend)
+            except OSError as error:
+                reason = error.strerror or error
+                raise RunError(f"can't draw the pictures in {folder}: {reason}") from error
             written.append(path)
     return written
 
@@ -115,19 +114,3 @@ def list_pictures(records: Records) -> list[Picture]:
         make = partial(confusion_matrices.draw_nested, predictions, classes, shown, outer)
         pictures.append((f"confusion_{name}", make))
     return pictures
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m utils.plots", description=__doc__)
-    parser.add_argument("folder", type=Path, help="of a run, or of a test in it")
-    try:
-        written = draw_all(parser.parse_args().folder)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    for path in written:
-        print(path)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,147 +1,101 @@
-"""When the pictures of a run are drawn: never so often that they cost much of its time, and beside
-it, by a process of their own, as soon as it has lasted longer than that takes to start."""
+"""When a run's pictures are drawn: from time to time beside the run, and once more at its end."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 from utils.errors import RunError, UsageError
 from utils.logs import log
-from utils.plots.drawing import BESIDE, LAST, reason
-from utils.runtime.interrupts import STOPPING
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARE = 0.05  # of the time that drawing may take
-GUESS = 1.5  # CPU seconds for the first drawing
-START = 1.0  # seconds of a run, after which the process starts
-PATIENCE = 1.0  # seconds that it has for its end
-FILE_BACKENDS = ("agg", "cairo")  # of matplotlib, that write PNG and open no window
+COMMAND = (sys.executable, "-W", "ignore", "-m", "utils.plots")
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+NICE = 19  # the lowest priority
+SHARE = 0.05  # of the run's time that drawing may take
+GUESS = 2.0  # CPU seconds of the first drawing
+START = 1.0  # seconds at the start of a run without any drawing
+FILE_BACKENDS = ("agg", "cairo")  # of matplotlib, which write PNG files and open no window
 
 
 class Pictures:
-    """At the end of this context no drawing goes on. Raises RunError where one failed."""
+    """Draws a run's pictures; within its context at times in a process of its own, never in two.
+
+    Raises RunError where a drawing failed. A drawing that a signal ended is only left out.
+    """
 
     def __init__(self, folder: Path, backend: str):
         self.folder = folder
         self.backend = backend.lower() if backend.lower() in FILE_BACKENDS else None
         if backend and not self.backend:
             log.warning("--plt_bkend %s: pictures are files here, drawn with agg", backend)
-        self.process: subprocess.Popen | None = None
-        self.ready = False
-        self.was_lost = False
-        self.drawing = False
-        self.took = GUESS
-        self.start = self.asked = time.perf_counter()
+        self.process: subprocess.Popen[str] | None = None
+        self.seconds = GUESS  # CPU time of the latest drawing
+        self.start = self.begun = time.perf_counter()  # of the run, of the latest drawing
 
     def __enter__(self) -> "Pictures":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end_process()
+        self.end_drawing()
 
     def draw(self, at_once: bool) -> None:
-        """From the records so far: `at_once`, or beside the run, unless one is being drawn or that
-        would be more than its share."""
+        """Draw the records so far: `at_once`, or beside the run as often as its share allows."""
         if at_once:
             self.draw_last()
             return
-        late = time.perf_counter() - self.start > START
-        if self.process is None and late and not self.was_lost:
-            self.start_process()
-        if self.process is not None:
-            self.draw_beside()
-
-    def draw_beside(self) -> None:
-        self.listen()
+        self.check_drawing()
         now = time.perf_counter()
-        if self.process and not self.drawing and now - self.asked > self.took / SHARE:
-            self.asked, self.drawing = now, True
-            self.ask(BESIDE)
+        is_due = now - self.start > START and now - self.begun > self.seconds / SHARE
+        if self.process is None and is_due:
+            self.begun = now
+            self.start_drawing()
 
     def draw_last(self) -> None:
-        self.listen()
-        if not self.ready:  # with its low priority that may take long
-            self.end_process()
-        if self.process is not None:
-            self.ask(LAST)
-        while self.process is not None:
-            if self.hear() == LAST:
-                return
-        self.draw_here()
+        """Draw in this process, after any drawing beside it was ended."""
+        from utils.plots.draw import draw_all  # slow to import
 
-    def draw_here(self) -> None:
-        from utils.plots import draw as plots  # slow to import
-
+        self.end_drawing()
         try:
-            plots.draw_all(self.folder, self.backend)
-        except (OSError, UsageError) as error:
-            raise self.failed(reason(error)) from error
+            draw_all(self.folder, self.backend)
+        except UsageError as error:
+            raise RunError(str(error)) from error
 
-    # ---- the process ----
-
-    def start_process(self) -> None:
-        command = [sys.executable, "-m", "utils.plots.drawing", self.folder.absolute()]
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # in the process for ever
+    def start_drawing(self) -> None:
+        """Start `python -m utils.plots` in a session of its own, which the run's signals miss."""
+        backend = ("--backend", self.backend) if self.backend else ()
         try:
             self.process = subprocess.Popen(
-                [*command, self.backend or ""],
-                bufsize=0,
-                cwd=ROOT,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
+                (*COMMAND, self.folder.absolute(), *backend), cwd=ROOT, start_new_session=True,
+                env={**os.environ, **ONE_THREAD}, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, NICE)
         except OSError as error:
-            self.do_without(error)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            log.warning("can't start a process that draws (%s); going on", error)
 
-    def ask(self, request: bytes) -> None:
-        with suppress(BrokenPipeError):  # it was lost, as its answer will tell
-            self.process.stdin.write(request)
-
-    def listen(self) -> None:
-        """To the answers that have come."""
-        while self.process is not None and wait([self.process.stdout], 0):
-            self.hear()
-
-    def hear(self) -> bytes | None:
-        """Waits for an answer; → what was asked, None where there will be no more answers."""
-        line = self.process.stdout.readline()
-        if not line:
-            self.do_without(f"status {self.end_process()}")
-            return None
-        answer: dict[str, Any] = json.loads(line)
-        if answer["failed"] is not None:
-            raise self.failed(answer["failed"])
-        self.ready, asked = True, answer["asked"].encode()
-        if asked == BESIDE:
-            self.drawing, self.took = False, answer["seconds"]
-        return asked
-
-    def do_without(self, why: object) -> None:
-        self.was_lost = True
-        log.warning("lost the process that draws (%s); drawing at the end", why)
-
-    def end_process(self) -> int | None:
+    def check_drawing(self) -> None:
+        """Note the CPU time of a drawing that has ended. Raises RunError where it failed."""
         if self.process is None:
-            return None
-        process, self.process = self.process, None
-        with process:  # waits for it
-            process.stdin.close()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(PATIENCE if self.ready or wait([process.stdout], 0) else 0)
-            process.kill()  # where it has not ended
-        for half_drawn in self.folder.glob(".*.png.*.part"):
-            half_drawn.unlink(missing_ok=True)
-        return process.returncode
+            return
+        ended, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        if ended:
+            self.seconds = usage.ru_utime + usage.ru_stime
+            self.process.returncode = status = os.waitstatus_to_exitcode(status)
+            message = self.end_drawing()
+            if status > 0:
+                raise RunError(message)
+            if status < 0:
+                log.warning("signal %d ended a drawing of pictures; going on", -status)
 
-    def failed(self, why: str) -> RunError:
-        return RunError(f"can't draw the pictures in {self.folder}: {why}")
+    def end_drawing(self) -> str:
+        """End the drawing beside the run, if there is one; return the errors it printed."""
+        if self.process is None:
+            return ""
+        self.process.kill()
+        _, message = self.process.communicate()
+        for half_drawn in self.folder.glob(f".*.{self.process.pid}.part"):
+            half_drawn.unlink(missing_ok=True)
+        self.process = None
+        return message.strip()
