@@ -1,22 +1,28 @@
-"""From a configuration to a run's loaders: the one place that knows datasets by name."""
+"""From a configuration to a run's data sets and loaders."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from torch.utils.data import Dataset
-
-from dataset.augmentation import dpc_jitter_only, preset_of
+from dataset.augmentation import DPC_PRESETS, preset_of
 from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
 from dataset.loading import ClipLoader, EpochBatches
+from utils.config.datasets import CATALOGUE, GABORS, VIDEOS
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.runtime.device import Runtime
+from utils.samples import Samples
 
 
-def gabors(config: Config, mode: str) -> GaborDataset:
-    design = DESIGNS[config.gabor_design]
+def build_gabors(config: Config, mode: str) -> Samples:
+    """Build the Gabor stimuli of a mode; raises UsageError for an unknown design."""
+    design = DESIGNS.get(config.gabor_design)
+    if design is None:
+        raise UsageError(
+            f"--gabor_design {config.gabor_design}: unknown; take one of {', '.join(DESIGNS)}"
+        )
+    preset = DPC_PRESETS[CATALOGUE[config.dataset].dpc_preset]
     return GaborDataset(
         mode=mode,
         seed=config.seed,
@@ -37,66 +43,60 @@ def gabors(config: Config, mode: str) -> GaborDataset:
             per_clip=config.diff_possizes,
             own_U=config.diff_U_possizes or design.own_U_layout,
         ),
-        preset=preset_of(config, mode, dpc_jitter_only, flip=False),
+        preset=preset_of(config, mode, preset, flip=False),
     )
 
 
-def videos(config: Config, mode: str) -> Dataset:
+def build_videos(config: Config, mode: str) -> Samples:
+    """Build the clips or whole videos of a mode; raises UsageError."""
     from dataset.video_splits import video_dataset  # needs OpenCV, which Gabors do without
 
     return video_dataset(config, mode)
 
 
-class Builder(NamedTuple):
-    """`make`: the dataset of a mode. `fewest`: clips in dpc-rnn's last batch, where it need not be
-    whole."""
+class Kind(NamedTuple):
+    """How data sets of a kind are built, and the remedy where one is smaller than a batch."""
 
-    make: Callable[[Config, str], Dataset]
-    fewest: int | None = None
-    remedy: str = "lower --batch_size"
+    build: Callable[[Config, str], Samples]
+    remedy: str
 
 
-BUILDERS = {
-    "UCF101": Builder(videos),
-    "HMDB51": Builder(videos),
-    "Kinetics400": Builder(videos),
-    "MouseSim": Builder(videos, fewest=2),
-    "Gabors": Builder(
-        gabors, remedy="lower --batch_size or raise --train_len (validation has half of it)"
+KINDS = {
+    VIDEOS: Kind(build_videos, "lower --batch_size"),
+    GABORS: Kind(
+        build_gabors, "lower --batch_size or raise --train_len (validation has half of it)"
     ),
 }
 
 
-def build_dataset(config: Config, mode: str) -> Dataset:
-    """The dataset of a mode (train, val, test); raises UsageError."""
-    return BUILDERS[config.dataset].make(config, mode)
+def build_dataset(config: Config, mode: str) -> Samples:
+    """Build the data set of a mode (train, val, test); raises UsageError."""
+    return KINDS[CATALOGUE[config.dataset].kind].build(config, mode)
 
 
 def build_loader(config: Config, mode: str, runtime: Runtime) -> ClipLoader:
-    """The batches of a mode; raises UsageError where the set has too few clips for one.
+    """Build the loader of a mode; raises UsageError if the data set is smaller than one batch.
 
-    dpc-rnn takes whole batches only, since their size is part of its task, but for datasets that
-    keep a smaller last one. lc-rnn trains on whole ones, and counts every item once in validation
-    and test; whole videos come one by one. Several processes share each batch.
+    dpc-rnn takes whole batches only, since their size is part of its task, except for data sets
+    that keep a smaller last one. lc-rnn trains on whole batches, and counts every item once in
+    validation and test; whole videos come one by one. Several processes share each batch.
     """
-    dataset = build_dataset(config, mode)
-    builder = BUILDERS[config.dataset]
+    info = CATALOGUE[config.dataset]
+    samples = build_dataset(config, mode)
     processes = runtime.processes
     batch_size = processes.round_up(config.batch_size)
-    fewest = 1
     even = config.is_dpc or mode == "train"
-    if even:
-        fewest = batch_size
-        if config.is_dpc and builder.fewest:
-            fewest = builder.fewest * processes.count
-    if len(dataset) < fewest:
+    fewest = batch_size if even else 1
+    if config.is_dpc and info.smallest_batch:
+        fewest = info.smallest_batch * processes.count
+    if len(samples) < fewest:
         raise UsageError(
-            f"--batch_size {config.batch_size}: the {mode} set has {len(dataset)} clips, "
-            f"less than one batch; {builder.remedy}"
+            f"--batch_size {config.batch_size}: the {mode} set has {len(samples)} clips, "
+            f"less than one batch; {KINDS[info.kind].remedy}"
         )
-    batches = EpochBatches(
-        len(dataset),
-        1 if dataset.whole_videos else batch_size,
+    order = EpochBatches(
+        len(samples),
+        1 if samples.whole_videos else batch_size,
         seed=config.seed,
         mode=mode,
         shuffle=mode == "train" or (mode == "val" and config.is_dpc),
@@ -105,8 +105,8 @@ def build_loader(config: Config, mode: str, runtime: Runtime) -> ClipLoader:
         processes=processes,
     )
     return ClipLoader(
-        dataset,
-        batches,
+        samples,
+        order,
         num_workers=config.num_workers,
         pin_memory=runtime.device.type == "cuda",
         timeout=config.worker_timeout,

@@ -1,37 +1,94 @@
 """The videos of a split: split files, class lists, and where the frames lie.
 
-A split file's rows are `path to the frames,number of frames`, a video's class is the name of the
-folder it lies in. A path is absolute, or starts at the folder that `root.txt` beside the split file
-names; with `--temp_data_dir` it is looked for there, from the dataset's own folder on.
+A folder of split files holds `train_split01.csv` or `train_split.csv` and so on, with rows `path to
+the frames,number of frames`; `classInd.txt` with rows `index name`; and `root.txt` with the folder
+that relative paths start from. A video's class is the name of the folder it lies in.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
+from utils.config.datasets import DatasetInfo, Variant
 from utils.errors import UsageError
+from utils.files import replacing
 
 CHECKED = 100  # rows, spread over a split file, whose frames are looked for at the start
 CLASSES_FILE, ROOT_FILE = "classInd.txt", "root.txt"
 
 
+class Row(NamedTuple):
+    """A row of a split file; the path is absolute or starts at the data set's root."""
+
+    path: str
+    frames: int
+
+    @property
+    def class_name(self) -> str:
+        """The class as the name of a folder."""
+        return class_folder(self.path.rsplit("/", 2)[-2])
+
+    @property
+    def label(self) -> str:
+        """The class and the video, as messages name them."""
+        return "/".join(self.path.rsplit("/", 2)[-2:])
+
+
 def class_folder(name: str) -> str:
-    """A class's name as a folder, as the preparation writes it."""
+    """Return a class's name as a folder: `playing guitar (solo)` → `playing_guitar_solo`."""
     return name.strip().replace(" ", "_").replace("(", "").replace(")", "")
 
 
+def how_to_make(info: DatasetInfo, variant: Variant) -> str:
+    """Return the advice to make the split files, with the flags that this takes."""
+    flags = f"--d_root DIR --dataset {info.name}{variant.flags}"
+    return f"make it with process_data/write_csvs.py {flags}"
+
+
+# ------------------------------------------------------------------ writing
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a text file whole or not at all."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write a split file."""
+    write_lines(path, (f"{row.path},{row.frames}" for row in rows))
+
+
+def write_classes(folder: Path, names: Iterable[str]) -> None:
+    """Write the class list: alphabetical and numbered from 0."""
+    write_lines(folder / CLASSES_FILE, (f"{i} {name}" for i, name in enumerate(sorted(names))))
+
+
+def write_root(folder: Path, root: Path) -> None:
+    """Write root.txt."""
+    write_lines(folder / ROOT_FILE, [os.path.abspath(root)])
+
+
+# ------------------------------------------------------------------ reading
+
+
 def read_classes(path: Path) -> tuple[str, ...]:
-    """The names in a class list with rows `index name`, separated by a space or a comma, counted
-    from 0 or from 1; raises UsageError."""
+    """Return the names of a class list in the order of their numbers.
+
+    An index, from 0 or 1 on, and a name are separated by a space or a comma. Raises UsageError.
+    """
     names: dict[int, str] = {}
-    for number, line in enumerate(_lines(path), 1):
-        index, name = _split_at_first(line.strip())
+    for number, line in _numbered_lines(path):
+        separator = min((i for i in (line.find(" "), line.find(",")) if i >= 0), default=len(line))
+        index, name = line[:separator], line[separator + 1 :].strip()
         if not index.isdecimal() or not name:
-            raise UsageError(f"{path}, line {number}: is not 'index name': {line.strip()!r}")
+            raise UsageError(f"{path}, line {number}: is not 'index name': {line!r}")
         if int(index) in names or name in names.values():
-            raise UsageError(f"{path}, line {number}: is there twice: {line.strip()!r}")
+            raise UsageError(f"{path}, line {number}: is there twice: {line!r}")
         names[int(index)] = name
     first = min(names, default=0)
     if first > 1 or sorted(names) != list(range(first, first + len(names))):
@@ -39,61 +96,113 @@ def read_classes(path: Path) -> tuple[str, ...]:
     return tuple(names[index] for index in sorted(names))
 
 
-def _split_at_first(line: str) -> tuple[str, str]:
-    places = [place for place in (line.find(" "), line.find(",")) if place >= 0]
-    place = min(places, default=len(line))
-    return line[:place], line[place + 1 :].strip()
+def read_class_list(csv_root: Path, info: DatasetInfo, variant: Variant) -> tuple[str, ...]:
+    """Return the names in the split folder's class list, or else in that of the plain folder.
+
+    Raises UsageError if there is none.
+    """
+    own, plain = (
+        csv_root / name / CLASSES_FILE for name in (info.name + variant.suffix, info.name)
+    )
+    if not own.is_file() and not plain.is_file():
+        raise UsageError(f"{own}: no such file; {how_to_make(info, variant)}")
+    return read_classes(own if own.is_file() else plain)
 
 
-def _lines(path: Path) -> list[str]:
-    """Without empty ones."""
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a split file; raises UsageError for a line that is none."""
+    return [row for _, row in _numbered_rows(path)]
+
+
+def read_root(folder: Path) -> Path | None:
+    """Return the folder that root.txt names, None without that file; raises UsageError if empty."""
+    path = folder / ROOT_FILE
+    if not path.is_file():
+        return None
+    for _, line in _numbered_lines(path):
+        return Path(line)
+    raise UsageError(f"{path}: is empty; run process_data/write_csvs.py again")
+
+
+def _numbered_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    for number, line in _numbered_lines(path):
+        name, _, count = line.rpartition(",")  # paths may hold commas
+        name = name.replace("\\", "/").rstrip("/")
+        if not count.strip().isdecimal() or "/" not in name:
+            raise UsageError(
+                f"{path}, line {number}: is not 'path to the frames,number of frames': {line!r}; "
+                "make it anew with process_data/write_csvs.py"
+            )
+        yield number, Row(name, int(count))
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield lines with their numbers, without empty ones."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: can't be read ({error})") from error
-    return [line for line in text.splitlines() if line.strip()]
+
+
+# ------------------------------------------------------------------ where the frames lie
 
 
 @dataclass(frozen=True)
-class Below:
-    """Where a split file's path leads: below `root`, unless it is absolute."""
+class Locator:
+    """Where a split file's paths lead: below `root`, unless they are absolute.
+
+    `moved`: the data set whose frames were copied to `root` on another disk (--temp_data_dir); of a
+    path, the part from the data set's own folder on is kept then.
+    """
 
     root: Path
-    remedy = (
-        f"if the frames were moved, change {ROOT_FILE} beside it, or run process_data/write_csvs.py"
-    )
+    moved: str = ""
 
     def __call__(self, name: str) -> Path:
-        return self.root / name  # an absolute path stays as it is
-
-
-@dataclass(frozen=True)
-class Moved:
-    """Where it leads on another disk: below `root`, from the dataset's own folder on."""
-
-    root: Path
-    dataset: str
-    remedy = "copy it there, or leave --temp_data_dir out"
-
-    def __call__(self, name: str) -> Path:
+        """Return the folder of a video's frames, which may be packed."""
         parts = PurePosixPath(name).parts
-        if self.dataset in parts:
-            last = len(parts) - 1 - parts[::-1].index(self.dataset)
-            parts = parts[last + 1 :]
-        elif name.startswith("/"):
+        if self.moved in parts:
+            parts = parts[len(parts) - parts[::-1].index(self.moved) :]
+        elif self.moved and name.startswith("/"):
             parts = parts[-3:]  # frames/class/video
         return self.root.joinpath(*parts)
 
+    @property
+    def remedy(self) -> str:
+        """What to do about frames that aren't there."""
+        if self.moved:
+            return "copy it there, or leave --temp_data_dir out"
+        return (
+            f"if the frames were moved, change {ROOT_FILE} beside it, "
+            "or run process_data/write_csvs.py"
+        )
 
-Locator = Below | Moved
+
+def locator(folder: Path, dataset: str, temp_data_dir: str) -> Locator:
+    """Return where the paths in a folder of split files lead.
+
+    Raises UsageError for a `temp_data_dir` without the data set, and for an empty root.txt.
+    """
+    if not temp_data_dir:
+        return Locator(read_root(folder) or Path())
+    root = Path(temp_data_dir) / dataset
+    if not root.is_dir():
+        raise UsageError(
+            f"--temp_data_dir {temp_data_dir}: has no folder {dataset}; copy the frames there, "
+            f"from the folder {dataset} on"
+        )
+    return Locator(root, dataset)
 
 
 @dataclass(frozen=True)
 class VideoList:
-    """The videos of a split file, V of them, in few objects: workers share what never changes.
+    """The V videos of a split file, in few objects: workers own a copy of each that they touch.
 
-    `paths` is all of them in one piece, of which video v has `ends[v]` to `ends[v + 1]`; `frames`
-    and `labels` `[V]`.
+    `paths` holds all paths in one piece; video v's is `ends[v]` to `ends[v + 1]`. `frames`, the
+    numbers of frames, and `labels`, the indices of the classes, are `[V]`.
     """
 
     paths: bytes
@@ -106,65 +215,38 @@ class VideoList:
         return len(self.frames)
 
     def name(self, video: int) -> str:
-        """The path as the split file has it."""
+        """Return the path that the split file has."""
         return self.paths[self.ends[video] : self.ends[video + 1]].decode()
 
     def folder(self, video: int) -> Path:
-        """Where its frames are, or would be if they were not packed."""
+        """Return the folder of the video's frames, which may be packed."""
         return self.locate(self.name(video))
 
 
 def read_videos(path: Path, classes: tuple[str, ...], locate: Locator) -> VideoList:
-    """Raises UsageError for rows that are none, and for a class that is not among `classes`."""
+    """Read a split file; raises UsageError for lines that are no rows, and for unknown classes."""
     label = {class_folder(name): index for index, name in enumerate(classes)}
-    lines = _lines(path)
-    frames = np.empty(len(lines), np.int32)
-    labels = np.empty(len(lines), np.int32)
-    names = []
-    for row, line in enumerate(lines):
-        name, _, count = line.rpartition(",")
-        parts = name.replace("\\", "/").rstrip("/").rsplit("/", 2)
-        if not count.strip().isdecimal() or len(parts) < 2:
+    names, frames, labels = [], [], []
+    for number, row in _numbered_rows(path):
+        if (class_name := row.class_name) not in label:
             raise UsageError(
-                f"{path}, line {row + 1}: is not 'path to the frames,number of frames': {line!r}"
-            )
-        folder = class_folder(parts[-2])
-        if folder not in label:
-            raise UsageError(
-                f"{path}, line {row + 1}: class {parts[-2]} is not in {CLASSES_FILE}; "
+                f"{path}, line {number}: class {class_name} is not in {CLASSES_FILE}; "
                 "make both anew with process_data/write_csvs.py"
             )
-        frames[row] = int(count)
-        labels[row] = label[folder]
-        names.append("/".join(parts).encode())
+        names.append(row.path.encode())
+        frames.append(row.frames)
+        labels.append(label[class_name])
     ends = np.cumsum([0, *map(len, names)])
-    return VideoList(b"".join(names), ends, frames, labels, locate)
-
-
-def locator(folder: Path, dataset: str, temp_data_dir: str) -> Locator:
-    """Where a split file's path leads; `folder` holds the split file.
-
-    Raises UsageError for a `temp_data_dir` without the dataset, and for an empty `root.txt`.
-    """
-    if temp_data_dir:
-        root = Path(temp_data_dir) / dataset
-        if not root.is_dir():
-            raise UsageError(
-                f"--temp_data_dir {temp_data_dir}: has no folder {dataset}; copy the frames there, "
-                f"from the folder {dataset} on"
-            )
-        return Moved(root, dataset)
-    if not (folder / ROOT_FILE).is_file():
-        return Below(Path())
-    lines = _lines(folder / ROOT_FILE)
-    if not lines:
-        raise UsageError(f"{folder / ROOT_FILE}: is empty; run process_data/write_csvs.py again")
-    return Below(Path(lines[0].strip()))
+    return VideoList(
+        b"".join(names), ends, np.array(frames, np.int32), np.array(labels, np.int32), locate
+    )
 
 
 def check_there(path: Path, videos: VideoList, is_there: Callable[[Path], bool]) -> None:
-    """Raises UsageError where one of some videos, spread over the split file, is missing; the
-    others fail when they are read."""
+    """Raise UsageError if one of some videos, spread over the split file, is missing.
+
+    The others fail when they are read.
+    """
     count = min(CHECKED, len(videos))
     for video in np.linspace(0, len(videos) - 1, count).astype(int) if count else ():
         folder = videos.folder(video)

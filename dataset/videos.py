@@ -10,7 +10,7 @@ from itertools import chain
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch import Tensor
 
 from dataset import clips, frames
 from dataset.augmentation import Preset
@@ -20,7 +20,7 @@ from dataset.video_pixels import augment_clip
 from utils.samples import Batch, ClassInfo, Fault
 from utils.streams import stream
 
-STARTS_TRIED = 3  # of a video with frames that can't be read, before another one takes its place
+STARTS_TRIED = 3  # in a video with frames that can't be read, before another video is tried
 VIDEOS_TRIED = 10
 
 
@@ -34,14 +34,17 @@ class ClipShape:
 
     @property
     def span(self) -> int:
-        """A clip needs more frames than these."""
+        """The number of frames that a video must exceed to hold a clip."""
         return self.N * self.L * self.ds
 
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """`pad_short`: videos that are too short repeat their last frame, rather than being left out.
-    `redraw`: another clip takes the place of one that can't be read, rather than none."""
+    """How samples are made of videos.
+
+    `pad_short`: videos that are too short repeat their last frame; otherwise they are left out.
+    `redraw`: another clip takes the place of one that can't be read; otherwise none does.
+    """
 
     seed: int
     mode: str
@@ -52,8 +55,8 @@ class VideoOptions:
     records_predictions: bool
 
 
-class Videos(Dataset):
-    """What clips and whole videos have in common. Items are rows of the split file."""
+class Videos:
+    """What clips and whole videos have in common. An item is a row of the split file."""
 
     landmark_epochs = frozenset({0})
     whole_videos = False
@@ -69,32 +72,39 @@ class Videos(Dataset):
 
     @property
     def total(self) -> int:
-        """The videos of the split, those that are too short among them."""
+        """The number of videos of the split, too-short ones included."""
         return len(self.videos)
 
     @property
     def class_totals(self) -> list[int]:
-        """As `total`, of each class."""
+        """The number of videos of each class, too-short ones included."""
         return np.bincount(self.videos.labels, minlength=len(self.classes)).tolist()
 
     def __len__(self) -> int:
         return len(self.items)
 
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        raise NotImplementedError
+
     def phase(self, epoch: int) -> str:
+        """Return 'expected': only Gabors have unexpected images."""
         return "expected"
 
     def item_name(self, item: int) -> str:
+        """Return the path that the split file has."""
         return self.videos.name(item)
 
     def long_enough(self) -> np.ndarray:
-        """Of each video of the list, whether it gives a sample without padding."""
+        """Return of each video whether it gives a sample without padding, `[V]`."""
         raise NotImplementedError
 
     def augmented(
         self, item: int, numbers: np.ndarray, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The frames `[N, L]` of a video → clip `[N, C, L, H, W]` and labels `[N, L, 2]`; raises
-        FrameError."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return the clip `[N, C, L, H, W]` of the frames `[N, L]`, and its labels `[N, L, 2]`.
+
+        Raises FrameError.
+        """
         numbers = clips.padded(numbers, self.videos.frames[item])
         images = self.read(item, numbers.ravel())
         first = next(images)
@@ -106,6 +116,7 @@ class Videos(Dataset):
         return clip, labels
 
     def read(self, item: int, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+        """Yield a video's frames; raises FrameError, also for frames of different sizes."""
         cv2.setNumThreads(1)  # the workers are the threads
         read = frames.reader(self.videos.folder(item))
         size = None
@@ -119,13 +130,14 @@ class Videos(Dataset):
 
 
 class VideoClips(Videos):
-    """A clip of each video, anew in each epoch, indexed by (epoch, index).
+    """A clip of each video, drawn anew in each epoch.
 
     Where frames can't be read, another clip of the video is drawn, then clips of other videos; or,
     without `redraw`, the sample has no clip.
     """
 
     def long_enough(self) -> np.ndarray:
+        """Return of each video whether it has more frames than a clip spans."""
         return self.videos.frames > self.shape.span
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
@@ -157,22 +169,17 @@ class WholeVideos(Videos):
     whole_videos = True
 
     def long_enough(self) -> np.ndarray:
-        return self.num_blocks(self.videos.frames) >= self.shape.N
-
-    def num_blocks(self, num_frames: np.ndarray | int) -> np.ndarray:
-        return clips.num_blocks(num_frames, self.shape.L, self.shape.ds)
+        """Return of each video whether it has the blocks of a window."""
+        return clips.num_blocks(self.videos.frames, self.shape.L, self.shape.ds) >= self.shape.N
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         item = int(self.items[key[1]])
         N, L, ds = self.shape.N, self.shape.L, self.shape.ds
-        K = max(N, int(self.num_blocks(self.videos.frames[item])))
+        K = max(N, int(clips.num_blocks(self.videos.frames[item], L, ds)))
         windows = clips.window_starts(K, N)[:, None] + np.arange(N)  # [W, N]
+        rng = stream(self.options.seed, "augmentation", "test", item)
         try:
-            clip, labels = self.augmented(
-                item,
-                clips.clip_frames(0, K, L, ds),
-                stream(self.options.seed, "augmentation", "test", item),
-            )
+            clip, labels = self.augmented(item, clips.clip_frames(0, K, L, ds), rng)
         except FrameError as error:
             fault = Fault(item, error.path, error.reason)
             return Batch(None, None, torch.tensor(item), faults=(fault,))

@@ -369,10 +369,3 @@ def test_an_empty_set_is_refused(tmp_path):
         assert part in message
     prepared.split().write_text("\n")
     assert str(prepared.split()) in refusal(video_dataset, config(prepared), "train")
-
-
-def test_the_preparation_and_the_training_name_folders_alike():
-    import video_datasets
-
-    for name in ("a b", "a (b) c", "dunk, slam", "x", "chef's hat", " y "):
-        assert split_files.class_folder(name) == video_datasets.class_folder(name)

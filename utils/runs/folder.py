@@ -49,7 +49,7 @@ def run_name(config: Config, seed_typed: bool) -> str:
     if config.is_dpc:
         parts.append(f"pred{config.pred_step}")
     parts.append(f"len{config.seq_len}")
-    if CATALOGUE[config.dataset].strided:
+    if CATALOGUE[config.dataset].stride is None:
         parts.append(f"ds{config.ucf_hmdb_ms_ds}")
     parts.append(f"train-{config.train_what}")
     if seed_typed:
