@@ -1,6 +1,4 @@
-"""Which Gabor image is shown when: sequences A B C D (G), unexpected U, orientations, roll and
-shift.
-"""
+"""Which Gabor image is shown when: sequences A B C D (G), U images, orientations, roll, shift."""
 
 from dataclasses import dataclass
 from itertools import cycle
@@ -9,13 +7,16 @@ from typing import NamedTuple
 import numpy as np
 
 from dataset.gabor_stimuli import Design
-from utils.gabor_utils import IMAGES, A, D, G, U
+from utils.gabor_utils import IMAGES, UNEXPECTED_TURN, A, D, G, U
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """How sequences run. `image_len`: frames that an image lasts; `unexp_epoch`: the first epoch
-    with U images; `U_prob`: the chance of each D to become U."""
+    """The rules by which sequences of images are shown.
+
+    An image lasts `image_len` frames. From epoch `unexp_epoch` on, each D becomes U with
+    probability `U_prob`, except in designs that run in sessions, which have a timing of their own.
+    """
 
     design: Design
     image_len: int
@@ -31,49 +32,64 @@ class Sequences:
         return np.array([*range(A, D + 1), G] if self.gray else range(A, D + 1))
 
     def has_unexpected(self, epoch: int) -> bool:
+        """Return whether U images may be shown in the epoch."""
         return self.U_prob > 0 and epoch >= self.unexp_epoch
+
+    def images_per_clip(self, num_frames: int) -> int:
+        """Return how many images are drawn: with roll, one more than the frames need."""
+        return -(-num_frames // self.image_len) + self.roll
+
+    def session_step(self, num_frames: int) -> int:
+        """Return how many sequences of the session a clip takes, and so where the next starts."""
+        return -(-self.images_per_clip(num_frames) // len(self.images))
 
 
 class Session(NamedTuple):
-    """Consecutive sequences: the index of each one's mean orientation, and whether U replaces its
-    D.
-    """
+    """Consecutive sequences: each one's index of mean orientation, and whether U replaces its D."""
 
     orientation: np.ndarray
     is_unexpected: np.ndarray
 
+    def after(self, number: int) -> "Session":
+        """Return the session without its first `number` sequences."""
+        return Session(self.orientation[number:], self.is_unexpected[number:])
+
 
 class ClipPlan(NamedTuple):
-    """The M images of a clip: their codes, the index of their sequence's mean orientation, and for
-    each frame the image that it shows."""
+    """The M images of a clip, and the image that each frame shows.
+
+    `images` `[M]` are image codes, `orientation` `[M]` the indices of their sequences' mean
+    orientations, and `frames` `[N*L]` indices into both.
+    """
 
     images: np.ndarray
     orientation: np.ndarray
     frames: np.ndarray
 
+    def mean_orientations(self, design: Design) -> np.ndarray:
+        """Return each image's mean orientation in degrees, `[M]`: U's is turned, G's is NaN."""
+        means = np.array(design.orientations, np.float64)[self.orientation]
+        means[self.images == U] += UNEXPECTED_TURN
+        means[self.images == G] = np.nan
+        return means
+
 
 def draw_session(rng: np.random.Generator, design: Design, length: int) -> Session:
-    """Runs of expected and of unexpected sequences in turn; each run goes through the design's
-    orientations in shuffled blocks."""
+    """Draw `length` sequences, in alternating runs of expected and of unexpected ones.
+
+    Each run takes the design's mean orientations in shuffled blocks.
+    """
     count = len(design.orientations)
-    orientation, is_unexpected = [], []
-    for unexpected, (shortest, longest) in cycle(enumerate(design.runs)):
+    orientation: list[int] = []
+    is_unexpected: list[bool] = []
+    for unexpected, (shortest, longest) in cycle(enumerate(design.runs or ())):
         run = rng.integers(shortest, longest + 1)
         blocks = [rng.permutation(count) for _ in range(-(-run // count))]
         orientation.extend(np.concatenate(blocks)[:run])
         is_unexpected.extend([bool(unexpected)] * run)
         if len(orientation) >= length:
-            return Session(np.array(orientation[:length]), np.array(is_unexpected[:length]))
-
-
-def images_per_clip(sequences: Sequences, num_frames: int) -> int:
-    """How many images are drawn for a clip: with roll one more than its frames fill."""
-    return -(-num_frames // sequences.image_len) + sequences.roll
-
-
-def sequences_per_clip(sequences: Sequences, num_frames: int) -> int:
-    """By how many sequences of the session consecutive clips are apart."""
-    return -(-images_per_clip(sequences, num_frames) // len(sequences.images))
+            break
+    return Session(np.array(orientation[:length]), np.array(is_unexpected[:length]))
 
 
 def plan_clip(
@@ -83,15 +99,18 @@ def plan_clip(
     epoch: int,
     session: Session | None = None,
 ) -> ClipPlan:
-    """The images of one clip, from its own draws or, for designs that run in sessions, from the
-    part of the session that starts with this clip's first sequence."""
-    count = images_per_clip(sequences, num_frames)
+    """Draw which images a clip of `num_frames` shows.
+
+    For designs that run in sessions, orientations and U images are those of `session`, which starts
+    with the clip's first sequence.
+    """
+    count = sequences.images_per_clip(num_frames)
     cycle_len = len(sequences.images)
     offset = rng.integers(cycle_len) if sequences.roll else 0
     shift = rng.integers(sequences.image_len) if sequences.shift_frames else 0
     images = sequences.images[(offset + np.arange(count)) % cycle_len]
-    # A mean orientation for every A; the images before the first A share one. Where a clip has no
-    # A it lies within one sequence, and its lowest image comes once.
+    # Each A starts a sequence with a mean orientation of its own; the images before the first A
+    # share one. A clip without an A lies within one sequence, in which its lowest image comes once.
     number = (offset + np.arange(count)) // cycle_len
     if session is None:
         orientation = rng.integers(len(sequences.design.orientations), size=number[-1] + 1)[number]
@@ -106,5 +125,5 @@ def plan_clip(
 
 
 def plan_text(plan: ClipPlan) -> str:
-    """The clip's images in a line, such as `A B C U G`."""
+    """Return a clip's images in one line, such as `A B C U G`."""
     return " ".join(IMAGES[code] for code in plan.images)

@@ -1,12 +1,11 @@
-"""Gabor stimuli: layouts, orientations and drawing, for both designs (after Gillon et al. 2021).
+"""Gabor stimuli: their designs, layouts, orientations and drawing (after Gillon et al. 2021).
 
-`dpc` is the variant that the DPC-with-Gabors experiments train on, `gillon2021` the stimuli as
-shown in the neuroscience experiment. A design is a value of `DESIGNS`; nothing else asks which one
-it is.
+`dpc` is the design that the DPC-with-Gabors experiments train on, `gillon2021` that of the stimuli
+shown in the neuroscience experiment. A design is a value in `DESIGNS`; no code depends on its name.
 
-An envelope with equal widths splits into a row and a column factor, and the carrier is the real
-part of e^(i·kx·dx)·e^(i·ky·dy). So a patch is a sum of two outer products, and all G patches of an
-image that add up are one matrix product, [H, 2G] @ [2G, W].
+An envelope with equal widths is the product of a row and a column factor, and the carrier is the
+real part of e^(i·kx·dx)·e^(i·ky·dy). So a patch is a sum of two outer products, and the sum of all
+G patches of an image is one matrix product, `[H, 2G] @ [2G, W]`.
 """
 
 from collections.abc import Callable
@@ -31,8 +30,9 @@ PATCH_PEAK = (lambda x: np.max(np.exp(-(x**2) / 2) * np.sin(2 * np.pi * x / SIGM
 
 
 class Layout(NamedTuple):
-    """The patches of one image type: `centres` [G, 2] in canvas pixels (row, column), `sizes` [G]
-    in degrees.
+    """The G patches of an image type.
+
+    `centres` `[G, 2]` are in pixels of the canvas (row, column), `sizes` `[G]` in degrees.
     """
 
     centres: np.ndarray
@@ -40,8 +40,11 @@ class Layout(NamedTuple):
 
 
 class Patches(NamedTuple):
-    """M images of G patches: `centres` [M, G, 2] in pixels; `sigmas`, `frequencies` (cycles per
-    pixel) and `angles` (radians) [M, G]. NaN angles mark patches that are not there."""
+    """The G patches of each of M images.
+
+    `centres` `[M, G, 2]` and `sigmas` `[M, G]` are in pixels, `frequencies` `[M, G]` in cycles per
+    pixel, `angles` `[M, G]` in radians. A patch with a NaN angle is not drawn.
+    """
 
     centres: np.ndarray
     sigmas: np.ndarray
@@ -49,31 +52,38 @@ class Patches(NamedTuple):
     angles: np.ndarray
 
 
+ElementWise = Callable[[np.ndarray], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Design:
+    """All that sets one kind of Gabor stimuli apart from another."""
+
     orientations: tuple[int, ...]  # mean orientations in degrees
     nominal_sizes: tuple[float, float]  # degrees, the ends of a uniform distribution
-    centre_range: tuple[float, float]  # share of the side within which centres lie
-    place: Callable[[np.ndarray], np.ndarray]  # centres onto the pixel grid
-    to_pixels: Callable[[np.ndarray], np.ndarray]  # sizes onto whole pixels
+    centre_range: tuple[float, float]  # where centres may lie, as shares of the side
+    place: ElementWise  # puts centres onto the pixel grid
+    to_pixels: ElementWise  # turns sizes into whole pixels
     cycles_per_deg: float | None  # None: one cycle per size
-    compose: Callable[[Patches, np.ndarray, np.ndarray], np.ndarray]  # → intensities [M, R, C]
-    quantise: Callable[[np.ndarray], np.ndarray]  # intensities → 0..255, float
-    background: int
-    own_U_layout: bool  # U never shares D's layout
-    runs: tuple[tuple[int, int], tuple[int, int]] | None  # sequences in a run, expected, unexpected
+    compose: Callable[[Patches, np.ndarray, np.ndarray], np.ndarray]
+    """Combines the patches of each image at some rows and columns; returns `[M, rows, columns]`."""
+    quantise: ElementWise  # turns these intensities into 0..255, float
+    background: int  # gray level
+    own_U_layout: bool  # U always has positions and sizes of its own
+    runs: tuple[tuple[int, int], tuple[int, int]] | None
+    """(fewest, most) sequences in a run of expected and in one of unexpected ones, which alternate
+    in a session that goes on from clip to clip. None: each D becomes U independently."""
 
 
 def draw_layout(rng: np.random.Generator, num_gabors: int, design: Design) -> Layout:
-    """Positions and sizes of one image type, on the canvas."""
+    """Draw the positions and sizes of an image type's patches."""
     low, high = design.centre_range
     centres = rng.uniform(low * CANVAS, high * CANVAS, (num_gabors, 2))
-    sizes = rng.uniform(*design.nominal_sizes, num_gabors)
-    return Layout(centres, sizes)
+    return Layout(centres, rng.uniform(*design.nominal_sizes, num_gabors))
 
 
 def draw_jitter(rng: np.random.Generator, num_images: int, num_gabors: int) -> np.ndarray:
-    """How far each patch is turned from its image's mean orientation, [M, G] degrees."""
+    """Draw each patch's rotation from its image's mean orientation, in degrees `[M, G]`."""
     return np.degrees(rng.vonmises(0, JITTER_KAPPA, (num_images, num_gabors)))
 
 
@@ -89,12 +99,12 @@ def draw_images(
     rows: np.ndarray | None = None,
     columns: np.ndarray | None = None,
 ) -> np.ndarray:
-    """M images of G patches as uint8 [M, height, width], or [M, len(rows), len(columns)].
+    """Return M images of G patches, uint8 `[M, height, width]`, or `[M, len(rows), len(columns)]`.
 
-    `centres` [M, G, 2] in pixels (row, column), `sizes` [M, G] nominal degrees, `orientations` [M,
-    G] degrees: 0 has vertical bars, bright on the right; growing angles turn clockwise on screen. A
-    row of NaN orientations is a gray image. `rows` and `columns`, ascending, evaluate those pixels
-    only.
+    `centres` `[M, G, 2]` are in pixels (row, column), `sizes` `[M, G]` are nominal ones in degrees,
+    `orientations` `[M, G]` are in degrees: 0 has vertical bars and is bright on the right; growing
+    angles turn clockwise on the screen. An image whose orientations are all NaN is gray. Only the
+    pixels in `rows` and `columns`, which ascend, are computed.
     """
     rows = np.arange(height) if rows is None else np.asarray(rows)
     columns = np.arange(width) if columns is None else np.asarray(columns)
@@ -102,9 +112,8 @@ def draw_images(
     images = np.full((len(orientations), len(rows), len(columns)), design.background, np.uint8)
     drawn = ~np.isnan(orientations).all(axis=1)
     if drawn.any():
-        pixels = design.to_pixels(
-            SIZE_PER_NOMINAL * np.asarray(sizes, np.float64)[drawn] / deg_per_pix
-        )
+        nominal_pixels = np.asarray(sizes, np.float64)[drawn] / deg_per_pix
+        pixels = design.to_pixels(SIZE_PER_NOMINAL * nominal_pixels)
         if design.cycles_per_deg is None:
             frequencies = 1 / pixels
         else:
@@ -123,7 +132,7 @@ def draw_images(
 
 
 class _Factors(NamedTuple):
-    """Envelope and carrier of each patch along one axis, float32 [..., n]."""
+    """Envelope and carrier of each patch along one axis, float32 `[M, G, n]`."""
 
     envelope: np.ndarray
     cos: np.ndarray
@@ -131,7 +140,10 @@ class _Factors(NamedTuple):
 
 
 def _factors(offsets: np.ndarray, sigmas: np.ndarray, wave: np.ndarray, phase: float) -> _Factors:
-    """`offsets` [..., n] from the centre in pixels; `sigmas`, `wave` (radians per pixel) [...]."""
+    """Compute the factors at `offsets` from the centre, `[M, G, n]` in pixels.
+
+    `sigmas` (pixels) and `wave` (radians per pixel) are `[M, G]`.
+    """
     offsets = offsets.astype(np.float32)
     scale = (np.sqrt(0.5) / sigmas).astype(np.float32)[..., None]
     angle = offsets * wave.astype(np.float32)[..., None] - np.float32(phase)
@@ -139,27 +151,23 @@ def _factors(offsets: np.ndarray, sigmas: np.ndarray, wave: np.ndarray, phase: f
 
 
 def _axes(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> tuple[_Factors, _Factors]:
-    """Row and column factors; rows and columns broadcast against the patches, [n] or [M, G, n]."""
-    wave = 2 * np.pi * patches.frequencies
-    down = _factors(
-        rows - patches.centres[..., 0, None], patches.sigmas, wave * np.sin(patches.angles), 0.0
-    )
+    """Return the row and column factors; `rows` and `columns` are `[n]`, or `[M, G, n]` of each."""
+    centres, sigmas, frequencies, angles = patches
+    wave = 2 * np.pi * frequencies
+    down = _factors(rows - centres[..., 0, None], sigmas, wave * np.sin(angles), 0.0)
     right = _factors(
-        columns - patches.centres[..., 1, None],
-        patches.sigmas,
-        wave * np.cos(patches.angles),
-        2 * np.pi * PHASE,
+        columns - centres[..., 1, None], sigmas, wave * np.cos(angles), 2 * np.pi * PHASE
     )
     return down, right
 
 
 def _add_and_clip(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Patches add up; the sum is clipped to the range of a single one. → [M, R, C]."""
+    """Add up the patches, and clip the sum to the range of a single one; `[M, rows, columns]`."""
     there = ~np.isnan(patches.angles)
     down, right = _axes(patches._replace(angles=np.where(there, patches.angles, 0)), rows, columns)
-    left_factor = down.envelope * there[..., None].astype(np.float32)
+    envelope = down.envelope * there[..., None].astype(np.float32)
     # cos(right + down) = cos·cos - sin·sin
-    left = np.concatenate([left_factor * down.cos, -left_factor * down.sin], axis=1)
+    left = np.concatenate([envelope * down.cos, -envelope * down.sin], axis=1)  # [M, 2G, rows]
     top = np.concatenate([right.envelope * right.cos, right.envelope * right.sin], axis=1)
     with single_thread():  # the order of a sum depends on the number of threads
         total = torch.bmm(torch.from_numpy(left).transpose(1, 2), torch.from_numpy(top))
@@ -167,18 +175,18 @@ def _add_and_clip(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> np
 
 
 def _paint_over(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Patches are painted in order, each cut to its rotated square. → [M, R, C]."""
+    """Paint the patches in order, each cut to its rotated square; `[M, rows, columns]`."""
     reach = SIGMAS_PER_SIZE / 2 * patches.sigmas  # half a side of the rotated square
     cosine, sine = np.cos(patches.angles), np.sin(patches.angles)
     half = reach * (np.abs(cosine) + np.abs(sine))  # half a side of the box around it
     top, window_rows = _windows(rows, patches.centres[..., 0], half)
     left, window_columns = _windows(columns, patches.centres[..., 1], half)
     down, right = _axes(patches, window_rows, window_columns)
-    dy = (window_rows - patches.centres[..., 0, None])[..., :, None]
-    dx = (window_columns - patches.centres[..., 1, None])[..., None, :]
-    u = dx * cosine[..., None, None] + dy * sine[..., None, None]
+    dy = (window_rows - patches.centres[..., 0, None])[..., :, None]  # [M, G, h, 1]
+    dx = (window_columns - patches.centres[..., 1, None])[..., None, :]  # [M, G, 1, w]
+    u = dx * cosine[..., None, None] + dy * sine[..., None, None]  # [M, G, h, w]
     v = dy * cosine[..., None, None] - dx * sine[..., None, None]
-    inside = np.maximum(np.abs(u), np.abs(v)) <= reach[..., None, None]  # NaN: never inside
+    inside = np.maximum(np.abs(u), np.abs(v)) <= reach[..., None, None]  # never with NaN
     envelope = np.where(inside, down.envelope[..., :, None] * right.envelope[..., None, :], 0)
     carrier = right.cos[..., None, :] * down.cos[..., :, None]
     carrier -= right.sin[..., None, :] * down.sin[..., :, None]
@@ -186,18 +194,22 @@ def _paint_over(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> np.n
     shown = 1 - envelope
 
     images = np.zeros((len(patches.sigmas), len(rows), len(columns)), np.float32)
-    height, width = painted.shape[2:]
+    h, w = painted.shape[2:]
     for m, image in enumerate(images):
         for g in range(painted.shape[1]):
-            window = image[top[m, g] : top[m, g] + height, left[m, g] : left[m, g] + width]
+            window = image[top[m, g] : top[m, g] + h, left[m, g] : left[m, g] + w]
             window *= shown[m, g]
             window += painted[m, g]
     return images
 
 
-def _windows(pixels: np.ndarray, centres: np.ndarray, half: np.ndarray):
-    """For each patch the index of its first pixel [M, G] and its pixels [M, G, n], n the same for
-    all.
+def _windows(
+    pixels: np.ndarray, centres: np.ndarray, half: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels within `half` of each patch's centre, along one axis.
+
+    The result is the index of each patch's first pixel, `[M, G]`, and its pixels, `[M, G, n]`. All
+    patches get the same number n.
     """
     first = np.searchsorted(pixels, centres - half)
     last = np.searchsorted(pixels, centres + half, side="right")
@@ -210,7 +222,7 @@ def _windows(pixels: np.ndarray, centres: np.ndarray, half: np.ndarray):
 
 
 def _stretch(intensities: np.ndarray) -> np.ndarray:
-    """Each image to ±1.1 times its own largest absolute value; truncated."""
+    """Scale each image so that 1.1 times its largest absolute value fills the range."""
     peak = 1.1 * np.maximum(intensities.max(axis=(1, 2)), -intensities.min(axis=(1, 2)))
     gain = np.divide(127.5, peak, out=np.zeros_like(peak), where=peak > 0)
     levels = intensities * gain[:, None, None].astype(np.float32)

@@ -1,6 +1,6 @@
 """The classes of Gabor images: (image type, mean orientation), and their order."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,26 +8,35 @@ from utils.samples import ClassInfo
 
 IMAGES = "ABCDUG"  # image types; a code is an index into this
 A, D, U, G = (IMAGES.index(image) for image in "ADUG")
-UNEXPECTED_TURN = 90  # degrees that U's mean orientation lies past its sequence's
-SHARED = "D/U"  # where U lies on D's layout
+UNEXPECTED_TURN = 90  # degrees between U's mean orientation and that of its sequence
+SHARED = "D/U"  # where U uses D's positions and sizes
 
 
-class GaborClasses(NamedTuple):
-    """`classes` in order; `index` [6, orientations] maps (image code, index of the sequence's
-    mean orientation) to a class, -1 where there is none."""
+@dataclass(frozen=True)
+class GaborClasses:
+    """The classes in order, and the class of each image.
+
+    `index` `[6, orientations]` gives the class of (image code, index of the sequence's mean
+    orientation), and -1 where there is none.
+    """
 
     classes: tuple[ClassInfo, ...]
     index: np.ndarray
+
+    def labels(self, images: np.ndarray, orientations: np.ndarray) -> np.ndarray:
+        """Return (class, is_U) of M images, `[M, 2]`, from their codes and orientation indices."""
+        return np.stack([self.index[images, orientations], images == U], axis=-1)
 
 
 def gabor_classes(
     orientations: tuple[int, ...], *, gray: bool, unexpected: bool, own_U_layout: bool
 ) -> GaborClasses:
-    """The classes of a run with these mean orientations, in degrees.
+    """Return the classes of a run with these mean orientations, in degrees.
 
-    A, B, C, D, then U, orientations ascending, last G. With `unexpected`, U images may occur: on
-    D's layout they share the classes D/U over the union of both sets of orientations (the label's
-    is_U tells them apart); on their own layout they have classes of their own.
+    The order is A, B, C, D, then U, with orientations ascending, and G last. `unexpected` says
+    whether U images may occur. With D's positions and sizes they share the classes D/U, over the
+    union of both sets of orientations, and the label's is_U tells them apart. With their own, they
+    have classes of their own.
     """
     expected = sorted(orientation % 360 for orientation in orientations)
     turned = sorted((orientation + UNEXPECTED_TURN) % 360 for orientation in expected)
@@ -51,6 +60,6 @@ def gabor_classes(
     for code, image in enumerate(IMAGES):
         for column, orientation in enumerate(orientations):
             angle = (orientation + (UNEXPECTED_TURN if image == "U" else 0)) % 360
-            named = SHARED if shared and image in "DU" else image
-            index[code, column] = position.get((named, None if image == "G" else angle), -1)
+            name = SHARED if shared and image in "DU" else image
+            index[code, column] = position.get((name, None if image == "G" else angle), -1)
     return GaborClasses(tuple(classes), index)

@@ -1,4 +1,4 @@
-"""Random streams: each draw in the program comes from a generator named after what it is for."""
+"""Random streams: every draw in the program comes from a generator named after its purpose."""
 
 import zlib
 
@@ -6,6 +6,9 @@ import numpy as np
 
 
 def stream(seed: int, *names: int | str) -> np.random.Generator:
-    """The generator of, say, `stream(seed, "train", epoch, index)`: equal names, equal draws."""
+    """Return the generator of these names, for example `stream(seed, "train", epoch, index)`.
+
+    The same seed and names always give the same draws.
+    """
     keys = (zlib.crc32(name.encode()) if isinstance(name, str) else name for name in names)
     return np.random.default_rng((seed, *keys))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dataset.augmentation import Preset
-from dataset.gabor_sequences import Sequences, draw_session, images_per_clip, plan_clip, plan_text
+from dataset.gabor_sequences import Sequences, draw_session, plan_clip, plan_text
 from dataset.gabor_stimuli import DESIGNS, draw_jitter
 from dataset.gabors import GaborDataset, Layouts
 from utils.gabor_utils import IMAGES
@@ -70,7 +70,7 @@ def test_roll_draws_one_image_more_than_the_frames_fill():
     for num_frames, count in ((15, 3), (16, 4), (20, 4)):
         for roll in (False, True):
             sequences = Sequences(**{**DEFAULTS, "roll": roll})
-            assert images_per_clip(sequences, num_frames) == count + roll
+            assert sequences.images_per_clip(num_frames) == count + roll
 
 
 def test_shift_starts_any_number_of_frames_into_the_first_image():

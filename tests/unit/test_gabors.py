@@ -1,6 +1,8 @@
 """The Gabor dataset: what a sample holds, and that it follows from (seed, epoch, index) alone."""
 
 import itertools
+import pickle
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -112,6 +114,23 @@ def test_the_length_of_the_set_changes_no_sample():
     for design in DESIGNS.values():
         one, other = make(design=design, length=4), make(design=design, length=50)
         assert same(one[3, 2], other[3, 2])
+
+
+def test_data_sets_in_turn_give_what_each_gives_alone():
+    options = [{}, {"seed": 12}, {"num_gabors": 5}, {"mode": "val"}, {"per_clip": True}]
+    options += [{"design": DESIGNS["gillon2021"], "length": length} for length in (10, 20)]
+    alone = []
+    for each in options:
+        gabors.layout_of.cache_clear()
+        gabors.session_of.cache_clear()
+        alone.append([make(**each)[key] for key in ((3, 0), (4, 1), (3, 1))])
+    for k, key in enumerate(((3, 0), (4, 1), (3, 1))):
+        assert all(same(make(**o)[key], a[k]) for o, a in zip(options, alone, strict=True))
+
+
+def test_a_data_set_can_be_sent_to_a_worker():
+    data = make(design=DESIGNS["gillon2021"])
+    assert same(pickle.loads(pickle.dumps(data))[3, 0], data[3, 0])
 
 
 def test_global_generators_are_neither_read_nor_moved():
@@ -239,10 +258,12 @@ def test_dropping_g_leaves_the_layout_and_pixels_of_the_other_images_untouched(l
 def test_static_blocks_hold_one_frame_that_stands_for_all(
     image_len, seq_len, roll, shift_frames, static
 ):
+    class EveryFrame(GaborDataset):
+        static_blocks = False
+
     options = {"image_len": image_len, "seq_len": seq_len, "roll": roll}
     data = make(**options, shift_frames=shift_frames, num_blocks=6)
-    by_frame = make(**options, shift_frames=shift_frames, num_blocks=6)
-    by_frame.static_blocks = False
+    by_frame = EveryFrame(**{field.name: getattr(data, field.name) for field in fields(data)})
     moving = 0
     for index in range(6):
         clip, every_frame = data[3, index], by_frame[3, index]
