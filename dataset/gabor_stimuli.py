@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from utils.runtime.device import single_thread
+from utils.runtime.precision import single_thread
 
 CANVAS = 256  # pixels of a side
 FIELD_DEG = 120  # degrees of visual field that a side covers

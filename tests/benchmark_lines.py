@@ -64,7 +64,7 @@ def machine() -> dict[str, Any]:
     """What the timings were taken on."""
     import torch
 
-    from utils.runtime.device import git_commit
+    from utils.runtime.environment import git_commit
 
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():

@@ -1,4 +1,4 @@
-"""What changes rounding or speed: --amp, --compile, --grad_accum, --deterministic."""
+"""What changes rounding or speed: --amp, --plain, --compile, --grad_accum, --deterministic."""
 
 import math
 import warnings
@@ -11,16 +11,17 @@ from torch.nn import functional
 
 from conftest import ON_CPU, TINY, run
 from model import resnet_2d3d
-from model.resnet_2d3d import Conv3d
+from model.fast.convolution import Conv3d
 from model.training.build import build_learner, compiler
-from model.training.engine import Learner
-from model.training.passes import on_device
+from model.training.learner import Learner
 from utils.config.flags import Config
-from utils.runtime import device
-from utils.runtime.device import Runtime, use_deterministic_algorithms
+from utils.runtime import precision
+from utils.runtime.device import Runtime
+from utils.runtime.precision import use_deterministic_algorithms
 from utils.samples import Batch
 
 SMALL = {"dataset": "Gabors", "img_dim": 64, "num_seq_in": 2, "pred_step": 1, "seed": 3}
+Gradients = dict[str, torch.Tensor]
 
 
 def learner(runtime: Runtime = ON_CPU, num_classes: int = 5, **options) -> Learner:
@@ -33,22 +34,47 @@ def learner(runtime: Runtime = ON_CPU, num_classes: int = 5, **options) -> Learn
     return made
 
 
-def batch(B: int = 4, seed: int = 0, N: int = 3, img_dim: int = 64) -> Batch:
+def double_learner(**options) -> Learner:
+    """In float64, where only the order of summation is left of what processors round apart."""
+    made = learner(**options)
+    normalise = made.task.normalise
+    made.task.normalise = lambda clip: normalise(clip).double()
+    made.task.double()
+    return made
+
+
+def batch(B: int = 4, seed: int = 0, N: int = 3, img_dim: int = 64, L: int = 5) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    clip = torch.randint(256, (B, N, 3, 5, img_dim, img_dim), generator=generator).byte()
+    clip = torch.randint(256, (B, N, 3, L, img_dim, img_dim), generator=generator).byte()
     labels = torch.randint(2, (B, N, 5, 2), generator=generator)
     return Batch(clip, labels, torch.arange(B))
 
 
-def learned(made: Learner, *batches: Batch) -> tuple[list[float], dict[str, torch.Tensor]]:
+def learned(made: Learner, *batches: Batch) -> tuple[list[float], Gradients]:
     """→ (losses, the gradients before any update)."""
-    losses = [made.learn(*on_device(one, made.runtime.device)).loss.item() for one in batches]
+    losses = []
+    for one in batches:
+        with made.autocast():
+            output = made.forward(one)
+        made.backward(output.loss)
+        losses.append(output.loss.item())
     return losses, {name: p.grad.clone() for name, p in made.model.named_parameters()}
+
+
+def assert_same(ours: Gradients, expected: Gradients) -> None:
+    """Relative to a whole parameter: single values may cancel to nothing."""
+    for name, gradient in expected.items():
+        assert (ours[name] - gradient).norm() <= 1e-9 * gradient.norm() + 1e-12, name
 
 
 def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
     """1: they point the same way."""
     return functional.cosine_similarity(one.flatten(), other.flatten(), dim=0).item()
+
+
+def whole_likeness(one: Gradients, other: Gradients) -> float:
+    """Of all parameters' gradients together."""
+    return likeness(*(torch.cat([g.flatten() for g in parts.values()]) for parts in (one, other)))
 
 
 def bf16() -> Runtime:
@@ -75,6 +101,7 @@ def test_bf16_convolutions_over_time_give_their_weights_gradient(frames, stride)
             y = conv(x)
         assert y.dtype == torch.bfloat16
         (got,) = torch.autograd.grad(y.float().square().mean(), conv.weight)
+        # each product is rounded by up to 0.4 %, up or down
         assert (got - expected).norm() < 0.02 * expected.norm()
 
 
@@ -84,21 +111,21 @@ def test_a_bf16_step_is_close_to_the_float32_one(model, narrow_backbone):
     (loss,), gradients = learned(learner(model=model), batch(N=N))
     (rounded,), roundeds = learned(learner(bf16(), model=model), batch(N=N))
     assert rounded != loss
+    # bfloat16 rounds every feature by up to 0.4 %, and 18 layers of batch norm carry it on
     assert rounded == pytest.approx(loss, rel=0.05)
     for name, gradient in gradients.items():
         assert likeness(gradient, roundeds[name]) > 0.5, name
-    whole = (torch.cat([g.flatten() for g in grads.values()]) for grads in (gradients, roundeds))
-    assert likeness(*whole) > 0.9
+    assert whole_likeness(gradients, roundeds) > 0.9
 
 
 @pytest.mark.parametrize("model", ["dpc-rnn", "lc-rnn"])
 def test_loss_and_scores_stay_float32(model, narrow_backbone):
     made = learner(bf16(), model=model)
-    with made.runtime.autocast():
-        parts = on_device(batch(N=3 if model == "dpc-rnn" else 2), made.runtime.device)
-        output = made.task(*parts)
-        made_logits = made.model(parts[0])
-    logits = made_logits if model == "dpc-rnn" else made_logits[0]
+    one = batch(N=3 if model == "dpc-rnn" else 2)
+    with made.autocast():
+        output = made.task(one)
+        scores = made.model(made.task.normalise(one.clip))
+    logits = scores if model == "dpc-rnn" else scores[0]
     assert logits.dtype == output.loss.dtype == output.row_loss.dtype == torch.float32
     assert not logits.equal(logits.bfloat16().float())
 
@@ -121,6 +148,20 @@ def test_the_scaler_is_there_for_fp16_alone():
         assert made.scaler.is_enabled() == (amp == "fp16")
 
 
+# ------------------------------------------------------------------ --plain
+
+
+def test_a_plain_run_measures_the_same(narrow_backbone, pretrained_run, tmp_path):
+    assert run(*TINY, "--plain", "--num_epochs", 0, "--output_dir", tmp_path) == 0
+    (folder,) = tmp_path.iterdir()
+    plain, fast = (pd.read_csv(path / "epochs.csv") for path in (folder, pretrained_run))
+    # float32, as the program computes: 2e-7 was seen
+    assert list(plain.loss) == pytest.approx(list(fast.loss[fast.epoch == 0]), rel=1e-3)
+    made = learner(plain=True)
+    assert type(made.model.backbone) is resnet_2d3d.ResNet2d3d
+    assert not any(type(m).__module__.startswith("model.fast") for m in made.task.modules())
+
+
 # ------------------------------------------------------------------ --grad_accum
 
 
@@ -128,19 +169,19 @@ def test_the_scaler_is_there_for_fp16_alone():
 def test_an_update_takes_the_mean_of_its_batches_gradients(count, narrow_backbone):
     """Two of three, where the epoch ends early."""
     batches = [batch(seed=seed) for seed in range(2)]
-    singles = [learned(learner(), one) for one in batches]
-    made = learner(grad_accum=count)
+    singles = [learned(double_learner(), one) for one in batches]
+    made = double_learner(grad_accum=count)
     losses, _ = learned(made, *batches)
-    assert losses == [loss for (loss,), _ in singles]
+    assert losses == pytest.approx([loss for (loss,), _ in singles], rel=1e-10)
     made.optimizer = torch.optim.SGD(made.model.parameters(), lr=1.0)
     before = {name: p.detach().clone() for name, p in made.model.named_parameters()}
     made.update()
     assert made.pending == (0 if count == 2 else 2)
     made.update(at_end=True)
     assert not made.pending
-    for name, parameter in made.model.named_parameters():
-        mean = (singles[0][1][name] + singles[1][1][name]) / 2
-        assert torch.allclose(before[name] - parameter, mean, rtol=1e-3, atol=1e-5), name
+    after = dict(made.model.named_parameters())
+    mean = {name: (singles[0][1][name] + singles[1][1][name]) / 2 for name in after}
+    assert_same({name: before[name] - after[name] for name in after}, mean)
 
 
 def test_accumulated_batches_are_one_large_batch_where_nothing_ties_clips_together(
@@ -152,14 +193,14 @@ def test_accumulated_batches_are_one_large_batch_where_nothing_ties_clips_togeth
         Batch(whole.clip[i : i + 2], whole.labels[i : i + 2], whole.item[i : i + 2])
         for i in (0, 2, 4)
     ]
-    together, apart = learner(model="lc-rnn"), learner(model="lc-rnn", grad_accum=3)
+    together = double_learner(model="lc-rnn")
+    apart = double_learner(model="lc-rnn", grad_accum=3)
     for made in (together, apart):
         made.task.eval()
     (loss,), gradients = learned(together, whole)
     losses, accumulated = learned(apart, *parts)
-    assert sum(losses) / 3 == pytest.approx(loss, rel=1e-5)
-    for name, gradient in gradients.items():
-        assert torch.allclose(accumulated[name], gradient, rtol=1e-3, atol=1e-5), name
+    assert sum(losses) / 3 == pytest.approx(loss, rel=1e-10)
+    assert_same(accumulated, gradients)
 
 
 def test_runs_update_every_so_many_batches(narrow_backbone, tmp_path):
@@ -179,15 +220,14 @@ def test_a_compiled_model_computes_the_same(monkeypatch, narrow_backbone):
     if compiler() is None:  # says so, in one line
         assert run(*TINY, "--compile") == 2
         return
-    monkeypatch.setitem(resnet_2d3d.DEPTHS, "resnet18", (resnet_2d3d.BasicBlock, (1, 1, 1, 1)))
+    monkeypatch.setitem(resnet_2d3d.DEPTHS, "resnet18", (resnet_2d3d.BASIC, (1, 1, 1, 1)))
     small = {"img_dim": 32, "num_seq_in": 1}
-    plain, compiled = learner(**small), learner(**small, compile=True)
-    assert compiled.task.state_dict().keys() == plain.task.state_dict().keys()
-    (loss,), gradients = learned(plain, batch(N=2, img_dim=32))
+    eager, compiled = double_learner(**small), double_learner(**small, compile=True)
+    assert compiled.task.state_dict().keys() == eager.task.state_dict().keys()
+    (loss,), gradients = learned(eager, batch(N=2, img_dim=32))
     (again,), others = learned(compiled, batch(N=2, img_dim=32))
-    assert again == pytest.approx(loss, rel=1e-5)
-    for name, gradient in gradients.items():
-        assert torch.allclose(others[name], gradient, rtol=1e-2, atol=1e-4), name
+    assert again == pytest.approx(loss, rel=1e-10)
+    assert_same(others, gradients)
 
 
 def test_without_a_compiler_compile_says_so(monkeypatch, narrow_backbone, tmp_path, capsys):
@@ -209,7 +249,7 @@ def undone(monkeypatch):
 
 def test_deterministic_names_once_what_it_can_not_have(undone, monkeypatch):
     named = []
-    monkeypatch.setattr(device.log, "warning", lambda text, *values: named.append(text % values))
+    monkeypatch.setattr(precision.log, "warning", lambda text, *values: named.append(text % values))
     use_deterministic_algorithms()
     assert torch.are_deterministic_algorithms_enabled()
     for _ in range(2):

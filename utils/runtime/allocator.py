@@ -1,7 +1,7 @@
-"""How the C library keeps memory, where it is glibc; others do as they do.
+"""How glibc's allocator keeps freed memory; with another C library nothing changes.
 
-A training step allocates and frees the same few gigabytes each time. By default large blocks come
-from the kernel and go back at once, and the kernel clears each page anew.
+A training step allocates and frees the same few gigabytes each time. By default glibc asks the
+kernel for each large block and returns it at once, and the kernel clears every page anew.
 """
 
 import ctypes
@@ -11,14 +11,14 @@ MIB = 2**20
 
 
 def keep_freed_memory() -> None:
-    """For the blocks to come: fast, and what was used once stays with the program."""
+    """Keep all freed memory for later blocks: faster, but the program never shrinks."""
     _set(M_MMAP_MAX, 0)
-    _set(M_TRIM_THRESHOLD, -1)  # nothing is ever given back
+    _set(M_TRIM_THRESHOLD, -1)
     _set(M_TOP_PAD, 64 * MIB)
 
 
 def return_freed_memory() -> None:
-    """At once, so that the program never has much more than it needs."""
+    """Return freed memory to the kernel at once: slower, but the program stays small."""
     _set(M_MMAP_THRESHOLD, MIB)
     _set(M_TRIM_THRESHOLD, MIB)
 

@@ -1,4 +1,4 @@
-"""Several processes on this machine, one per GPU, through torch's elastic launcher."""
+"""Start one process per GPU on this machine, with torch's elastic launcher."""
 
 import logging
 import os
@@ -14,9 +14,11 @@ SECONDS_TO_SAVE = 600  # that processes get after a signal, before they are kill
 
 
 def processes_to_launch(typed: dict[str, Any]) -> int:
-    """How many --gpu asks for, as typed or as the run to resume was started: one on each GPU named,
-    none beside this one without CUDA."""
-    asked = {**_kept(typed.get("resume", "")), **typed}
+    """Return how many processes --gpu asks for, as typed or as stored in the run to resume.
+
+    That is the number of GPUs named, and 1 without CUDA. Raises UsageError.
+    """
+    asked = {**_stored_flags(typed.get("resume", "")), **typed}
     gpu = asked.get("gpu", "")
     if "," not in gpu or asked.get("cpu_only"):
         return 1
@@ -27,23 +29,23 @@ def processes_to_launch(typed: dict[str, Any]) -> int:
     return len(gpu_numbers(gpu)) if torch.cuda.is_available() else 1
 
 
-def _kept(resumed: str) -> dict[str, Any]:
-    """The configuration of the run folder to resume, where one is named."""
+def _stored_flags(resumed: str) -> dict[str, Any]:
+    """Return the stored configuration of the run to resume, if one is named."""
     path = Path(resumed)
     folder = path if is_run_folder(path) else run_folder_of(path)
     return read_config(folder)["resolved"] if resumed and folder else {}
 
 
 def launch(program: Path, arguments: list[str], count: int) -> int:
-    """Runs the program `count` times as one distributed run; → its exit status.
+    """Run the program as `count` processes of one run, and return their exit status.
 
-    Raises RunError when a process was killed, naming its rank.
+    Raises RunError, with the rank, if a process was killed.
     """
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    def forward(number: int, _: object) -> None:  # which the launcher does for SIGTERM and SIGINT
+    def forward(number: int, _: object) -> None:  # the launcher does this for SIGTERM and SIGINT
         raise SignalException("asked to stop", signal.Signals(number))
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
@@ -58,7 +60,7 @@ def launch(program: Path, arguments: list[str], count: int) -> int:
         max_restarts=0,
         run_id=str(os.getpid()),
     )
-    # what these report is said below, in one line
+    # the launcher's own reports are replaced by one line
     for name in ("agent.server.api", "multiprocessing.api"):
         logging.getLogger(f"torch.distributed.elastic.{name}").setLevel(logging.CRITICAL)
     try:
@@ -67,7 +69,7 @@ def launch(program: Path, arguments: list[str], count: int) -> int:
         return Stopped.status if stop.sigval == signal.SIGINT else PREEMPTED
     except ChildFailedError as error:
         rank, first = min(error.failures.items(), key=lambda item: item[1].timestamp)
-        if first.exitcode >= 0:  # it has said why
+        if first.exitcode >= 0:  # the process has printed its message
             return first.exitcode
         raise RunError(
             f"rank {rank} (process {first.pid}) was killed by "

@@ -1,4 +1,4 @@
-"""Where the time of a pass goes."""
+"""The time that a pass spends in the network, and its peak memory."""
 
 import resource
 import time
@@ -11,8 +11,10 @@ MIB = 2**20
 
 
 class Stopwatch:
-    """Sums up the seconds spent within `running`. On a GPU they are those of its own clock, since
-    the program runs ahead of it; they are read when `seconds` is, which waits for the GPU."""
+    """Sum of the seconds spent in `running` contexts.
+
+    The program runs ahead of a GPU, so there the GPU's own clock is used.
+    """
 
     def __init__(self, device: torch.device, seconds: float = 0.0):
         self.on_gpu = device.type == "cuda"
@@ -21,6 +23,7 @@ class Stopwatch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        """Count the time spent within."""
         if self.on_gpu:
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
@@ -34,6 +37,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
+        """The sum so far; reading it waits for the GPU."""
         if self.events:
             torch.cuda.synchronize()
             self.so_far += sum(start.elapsed_time(end) for start, end in self.events) / 1e3
@@ -42,8 +46,7 @@ class Stopwatch:
 
 
 class Memory:
-    """Peaks in MiB: `device` since this was made, None on the CPU; `host` since the program
-    started."""
+    """Peak memory in MiB: the GPU's since this was made, the program's since it started."""
 
     def __init__(self, device: torch.device):
         self.gpu = device if device.type == "cuda" else None
@@ -52,8 +55,10 @@ class Memory:
 
     @property
     def device(self) -> int | None:
+        """The peak of the memory allocated on the GPU; None on the CPU."""
         return torch.cuda.max_memory_allocated(self.gpu) // MIB if self.gpu else None
 
     @property
     def host(self) -> int:
+        """The peak of the program's resident memory."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # given in KiB
