@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.config.datasets import CATALOGUE
 from utils.config.flags import Config
 
 CROP = 224  # pixels, the side of every crop of a fixed size
@@ -162,7 +163,6 @@ DPC_PRESETS: dict[str, Callable[[int, bool], Preset]] = {
     "crop only": lambda size, bilinear: Preset(size, bilinear, ANYWHERE),
     "jitter only": lambda size, bilinear: Preset(size, bilinear, jitter=DPC_JITTER),
 }
-dpc_fixed_crop, dpc_sized_crop, dpc_crop_only, dpc_jitter_only = DPC_PRESETS.values()  # to go
 
 
 def lc_preset(mode: str, img_dim: int, bilinear: bool, flip: bool) -> Preset:
@@ -177,13 +177,11 @@ def lc_preset(mode: str, img_dim: int, bilinear: bool, flip: bool) -> Preset:
     }[mode]
 
 
-def preset_of(
-    config: Config, mode: str, dpc_preset: Callable[[int, bool], Preset], flip: bool = True
-) -> Preset:
+def preset_of(config: Config, mode: str, flip: bool = True) -> Preset:
     """Return a run's augmentation for a mode; `flip` says whether lc-rnn may mirror the clips."""
     bilinear = config.resize == "bilinear"
     if config.no_augm:
         return Preset(config.img_dim, bilinear)
     if config.is_dpc:
-        return dpc_preset(config.img_dim, bilinear)
+        return DPC_PRESETS[CATALOGUE[config.dataset].dpc_preset](config.img_dim, bilinear)
     return lc_preset(mode, config.img_dim, bilinear, flip)

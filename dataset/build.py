@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dataset.augmentation import DPC_PRESETS, preset_of
+from dataset.augmentation import preset_of
 from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
@@ -22,7 +22,6 @@ def build_gabors(config: Config, mode: str) -> Samples:
         raise UsageError(
             f"--gabor_design {config.gabor_design}: unknown; take one of {', '.join(DESIGNS)}"
         )
-    preset = DPC_PRESETS[CATALOGUE[config.dataset].dpc_preset]
     return GaborDataset(
         mode=mode,
         seed=config.seed,
@@ -43,7 +42,7 @@ def build_gabors(config: Config, mode: str) -> Samples:
             per_clip=config.diff_possizes,
             own_U=config.diff_U_possizes or design.own_U_layout,
         ),
-        preset=preset_of(config, mode, preset, flip=False),
+        preset=preset_of(config, mode, flip=False),
     )
 
 

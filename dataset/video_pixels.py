@@ -1,6 +1,6 @@
 """Augmentation applied to frames of videos, uint8 `[H, W, 3]` in OpenCV's order: blue green red.
 
-An image that keeps one colour channel goes on as `[D, D]`.
+An image that keeps a single colour channel goes on as `[H, W]`.
 """
 
 from collections.abc import Iterable
@@ -23,30 +23,29 @@ from dataset.augmentation import (
 from dataset.gray_pixels import nearest_pixels
 
 LUMA = np.array([0.114, 0.587, 0.299])  # of blue green red (ITU-R 601)
-# OpenCV rounds, PIL cuts off; x − CUT rounded is x cut off
+# OpenCV rounds where PIL truncates: x − CUT, rounded, is x truncated
 CUT = 0.499
 LEVELS = np.arange(256)
 
 
 def augment_clip(frames: Iterable[np.ndarray], preset: Preset, draw: Draw, N: int) -> torch.Tensor:
-    """Frames of equal size, in order, as a clip `[N, C, L, H, W]`, red green blue."""
+    """Return M = N·L frames of equal size, in order, as a clip `[N, C, L, H, W]` in RGB."""
     geometry = None
     images = []
     for m, frame in enumerate(frames):
-        if geometry is None:
-            geometry = Geometry(preset, draw, *frame.shape[:2])
-        image = geometry(frame)
+        geometry = geometry or Geometry(preset, draw, *frame.shape[:2])
+        image = geometry.apply(frame)
         if draw.channel is not None and draw.channel[m] != IN_COLOUR:
             image = image[..., 2 - draw.channel[m]]
-        if draw.factors is not None:
+        if draw.factors is not None and draw.order is not None:
             k = m if len(draw.factors) > 1 else 0
             image = jitter(image, draw.factors[k], draw.order[k])
         images.append(image)
-    return stacked(images, N)
+    return stack(images, N)
 
 
-def stacked(images: list[np.ndarray], N: int) -> torch.Tensor:
-    """M = N·L images `[D, D, 3]` or `[D, D]` → `[N, 3, L, D, D]`."""
+def stack(images: list[np.ndarray], N: int) -> torch.Tensor:
+    """Stack M = N·L images `[H, W, 3]` or `[H, W]` to `[N, C, L, H, W]`."""
     L, (height, width) = len(images) // N, images[0].shape[:2]
     clip = np.empty((N, 3, L, height, width), np.uint8)
     for m, image in enumerate(images):
@@ -59,24 +58,24 @@ def stacked(images: list[np.ndarray], N: int) -> torch.Tensor:
 
 
 class Geometry:
-    """Enlarging, crop, resize and flip, one and the same for all frames of a clip."""
+    """The enlarging, crop, resize and flip that all frames of a clip share."""
 
     def __init__(self, preset: Preset, draw: Draw, height: int, width: int):
         self.enlarged = preset.enlarged(height, width)
         self.box = draw.box or Box(0, 0, *self.enlarged)
-        self.sides = []  # of the bilinear resizes, one after the other
-        if draw.box and draw.box[2:] != (preset.crop.side, preset.crop.side):
+        self.sides: list[int] = []  # of the bilinear resizes, in order
+        if preset.crop and draw.box and draw.box[2:] != (preset.crop.side, preset.crop.side):
             self.sides.append(preset.crop.side)
         if preset.bilinear:
             self.sides.append(preset.img_dim)
-        # what a nearest-neighbour resize keeps of the last one, or of the box
+        # the nearest-neighbour resize keeps these pixels of the last bilinear one, or of the box
         before = (self.sides[-1],) * 2 if self.sides else self.box[2:]
         self.rows, self.columns = (nearest_pixels(size, preset.img_dim) for size in before)
         if draw.flip:
             self.columns = self.columns[::-1]
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """→ `[img_dim, img_dim, 3]`."""
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Return the image as `[img_dim, img_dim, 3]`."""
         if image.shape[:2] != self.enlarged:
             image = cv2.resize(image, self.enlarged[::-1], interpolation=cv2.INTER_LINEAR)
         top, left, height, width = self.box
@@ -90,8 +89,11 @@ class Geometry:
 
 
 def pick(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return `image[rows][:, columns]`.
+
+    With a fourth byte a pixel is a single number, which is twice as fast to take.
+    """
     places = rows[:, None] * image.shape[1] + columns
-    # with a fourth byte a pixel is one number, twice as quick to take
     whole = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).reshape(-1).view(np.uint32)
     picked = whole.take(places).view(np.uint8).reshape(*places.shape, 4)
     return cv2.cvtColor(picked, cv2.COLOR_BGRA2BGR)
@@ -101,19 +103,20 @@ Kept = np.ndarray | slice
 
 
 def resize_bilinear(image: np.ndarray, side: int, rows: Kept, columns: Kept) -> np.ndarray:
-    """To `side` × `side`, smoothed where it shrinks, as PIL does; of that, some rows and columns.
+    """Return some rows and columns of the image resized to `side` × `side`.
 
-    First one way, then the other, in PIL's order: what is not kept of the first is not computed in
-    the second.
+    As in PIL, it is smoothed where it shrinks, and its width is resized first. Columns that aren't
+    kept are left out before its height is resized.
     """
     image = cv2.transpose(resize_rows(cv2.transpose(image), side)[columns])
     return resize_rows(image, side)[rows]
 
 
 def resize_rows(image: np.ndarray, number: int) -> np.ndarray:
+    """Resize an image `[H, W, 3]` to `[number, W, 3]`."""
     if len(image) == number:
         return image
-    channels_last = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+    channels_last = torch.from_numpy(image)[None].permute(0, 3, 1, 2)  # [1, 3, H, W]
     resized = functional.interpolate(
         channels_last, (number, image.shape[1]), mode="bilinear", antialias=True
     )  # [1, 3, number, W]
@@ -121,8 +124,10 @@ def resize_rows(image: np.ndarray, number: int) -> np.ndarray:
 
 
 def jitter(image: np.ndarray, factors: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Brightness, contrast, saturation and hue by their `factors`, in `order`; each step gives
-    whole gray levels. Saturation and hue leave `[H, W]`, which is gray, as it is."""
+    """Apply brightness, contrast, saturation and hue by their `factors`, in `order`.
+
+    Gray levels are whole numbers after each. A gray image, `[H, W]`, has no saturation or hue.
+    """
     for operation in order:
         if image.ndim == 3 or operation in (BRIGHTNESS, CONTRAST):
             image = OPERATIONS[operation](image, float(factors[operation]))
@@ -130,25 +135,28 @@ def jitter(image: np.ndarray, factors: np.ndarray, order: np.ndarray) -> np.ndar
 
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply all values."""
     return cv2.convertScaleAbs(image, alpha=factor, beta=-CUT)
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """Away from, or towards, the image's mean gray."""
+    """Multiply the differences from the image's mean gray level."""
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
     mean = int(cv2.mean(gray)[0] + 0.5)
     return cv2.addWeighted(image, factor, image, 0, (1 - factor) * mean - CUT)
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """Away from, or towards, each pixel's gray."""
+    """Multiply each pixel's differences from its gray level."""
     weights = factor * np.eye(3) + (1 - factor) * LUMA
     return cv2.transform(image, np.column_stack([weights, [-CUT] * 3]))
 
 
 def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    """By a part of the colour circle, as PIL does it: hue and saturation are cut off to
-    whole 255ths, and hues wrap around at 256 of them."""
+    """Turn hues by a part of the colour circle.
+
+    As in PIL, hue and saturation are truncated to whole 255ths, and hues wrap around at 256.
+    """
     hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_BGR2HSV)  # 0..360, 0..1, 0..255
     hue = cv2.convertScaleAbs(cv2.extractChannel(hsv, 0), alpha=255 / 360, beta=-CUT)
     saturation = cv2.convertScaleAbs(cv2.extractChannel(hsv, 1), alpha=255, beta=-CUT)

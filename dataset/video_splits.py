@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataset import frames, split_files
-from dataset.augmentation import DPC_PRESETS, preset_of
+from dataset.augmentation import preset_of
 from dataset.split_files import VideoList, how_to_make
 from dataset.videos import ClipShape, VideoClips, VideoOptions, Videos, WholeVideos
 from utils.config.datasets import CATALOGUE
@@ -30,7 +30,7 @@ def video_dataset(config: Config, mode: str) -> Videos:
         seed=config.seed,
         mode=mode,
         shape=shape,
-        preset=preset_of(config, mode, DPC_PRESETS[info.dpc_preset]),
+        preset=preset_of(config, mode),
         pad_short=config.pad_short,
         redraw=mode == "train",
         records_predictions=not config.is_dpc and mode != "train",

@@ -24,6 +24,7 @@ from dataset.gray_pixels import (
     only_picks_pixels,
     resize_bilinear,
 )
+from utils.config.datasets import CATALOGUE
 from utils.config.flags import Config
 
 NOTHING = Draw()
@@ -46,8 +47,10 @@ def pictures(height: int, width: int) -> np.ndarray:
 
 def preset(model: str, mode: str, *, img_dim: int = 32, augment: bool = True, bilinear=False):
     resize = "bilinear" if bilinear else "nearest"
-    config = Config(model=model, img_dim=img_dim, no_augm=not augment, resize=resize)
-    return preset_of(config, mode, DPC_PRESETS["jitter only"], flip=False)
+    config = Config(
+        dataset="Gabors", model=model, img_dim=img_dim, no_augm=not augment, resize=resize
+    )
+    return preset_of(config, mode, flip=False)
 
 
 def draws(a_preset: Preset, count: int, num_images: int = 3, side: int = 256) -> list[Draw]:
@@ -254,6 +257,10 @@ def test_a_jitter_of_probability_nothing_is_never_drawn():
 
 
 # ------------------------------------------------------------------ presets
+
+
+def test_every_data_set_has_a_preset_that_exists():
+    assert {info.dpc_preset for info in CATALOGUE.values()} == DPC_PRESETS.keys()
 
 
 @pytest.mark.parametrize("model", ["dpc-rnn", "lc-rnn"])

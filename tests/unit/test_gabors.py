@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dataset import gabors
-from dataset.augmentation import DPC_PRESETS, preset_of
+from dataset.augmentation import preset_of
 from dataset.gabor_sequences import ClipPlan, Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
@@ -42,8 +42,8 @@ def make(model: str = "dpc-rnn", **options) -> GaborDataset:
     sequences, layouts = Sequences(**part(SEQUENCES)), Layouts(**part(LAYOUTS))
     clip, preset = part(CLIP), part(PRESET)
     assert not options
-    config = Config(model=model, **preset)
-    preset = preset_of(config, clip["mode"], DPC_PRESETS["jitter only"], flip=False)
+    config = Config(dataset="Gabors", model=model, **preset)
+    preset = preset_of(config, clip["mode"], flip=False)
     return GaborDataset(**clip, sequences=sequences, layouts=layouts, preset=preset)
 
 

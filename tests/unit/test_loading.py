@@ -7,7 +7,7 @@ import torch
 
 from conftest import ON_CPU
 from dataset import gabors
-from dataset.augmentation import DPC_PRESETS, preset_of
+from dataset.augmentation import preset_of
 from dataset.build import build_dataset, build_loader
 from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
@@ -195,9 +195,7 @@ def test_the_flags_reach_the_dataset(design, own_U):
     assert (data.seed, data.mode, data.num_blocks, data.seq_len) == (5, "val", 2, 3)
     assert data.sequences == Sequences(DESIGNS[design], 4, True, True, True, 2, 0.3)
     assert data.layouts == Layouts(2, per_clip=True, own_U=own_U or design == "gillon2021")
-    assert data.preset == preset_of(
-        config(**options), "val", DPC_PRESETS["jitter only"], flip=False
-    )
+    assert data.preset == preset_of(config(**options), "val", flip=False)
     assert data.preset.bilinear
 
 

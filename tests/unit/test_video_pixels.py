@@ -12,9 +12,8 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional
 
-from dataset.augmentation import DPC_PRESETS, Box, Draw, Preset, preset_of
+from dataset.augmentation import Box, Draw, Preset, preset_of
 from dataset.video_pixels import OPERATIONS, augment_clip, jitter
-from utils.config.datasets import CATALOGUE
 from utils.config.flags import Config
 
 FIXED = ("UCF101", "HMDB51")
@@ -41,7 +40,7 @@ def one_thread():
 
 def preset(dataset: str, model: str = "dpc-rnn", mode: str = "train", **options) -> Preset:
     config = Config(dataset=dataset, model=model, **{"img_dim": 128, **options})
-    return preset_of(config, mode, DPC_PRESETS[CATALOGUE[dataset].dpc_preset])
+    return preset_of(config, mode)
 
 
 @cache
