@@ -1,6 +1,7 @@
 """From a configuration to batches: their order, their size, and what is in them."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -197,6 +198,16 @@ def test_the_flags_reach_the_dataset(design, own_U):
     assert data.layouts == Layouts(2, per_clip=True, own_U=own_U or design == "gillon2021")
     assert data.preset == preset_of(config(**options), "val", flip=False)
     assert data.preset.bilinear
+
+
+def test_a_further_design_is_known_by_its_entry_in_the_table(monkeypatch):
+    mine = replace(DESIGNS["gillon2021"], orientations=(0, 60, 120), background=90, runs=None)
+    monkeypatch.setitem(DESIGNS, "mine", mine)
+    data = build_dataset(config(gabor_design="mine", U_prob=0, num_seq_in=4, no_augm=True), "val")
+    assert len(data.classes) == 4 * 3 + 1
+    clip = data[0, 0].clip
+    assert (clip[4] == 90).all()  # G
+    assert (clip[:4] != 90).any()
 
 
 # ------------------------------------------------------------------ what the batches hold
