@@ -118,7 +118,6 @@ def make_step(config: "Config", frames: int, learns: bool) -> Callable[[], None]
     import torch
 
     from model.training.build import build_learner
-    from model.training.passes import on_device
     from utils.runtime.device import start_runtime
     from utils.runtime.processes import ALONE
     from utils.samples import Batch
@@ -132,13 +131,15 @@ def make_step(config: "Config", frames: int, learns: bool) -> Callable[[], None]
     learner.task.train(learns)
 
     def learn() -> None:
-        learner.learn(*on_device(batch, runtime.device))
+        with learner.autocast():
+            output = learner.forward(batch.to(runtime.device))
+        learner.backward(output.loss)
         learner.update()
 
     @torch.inference_mode()
     def evaluate() -> None:
         with runtime.autocast():
-            learner.task(*on_device(batch, runtime.device))
+            learner.task(batch.to(runtime.device))
 
     def run() -> None:
         learn() if learns else evaluate()

@@ -30,16 +30,16 @@ import run_model  # noqa: E402
 import utils.runs.tensorboard  # noqa: E402,F401
 from conftest import narrow  # noqa: E402
 from dataset.gabors import GaborDataset  # noqa: E402
-from model.training import engine, saving  # noqa: E402
+from model.training import learner, recording, saving  # noqa: E402
 from model.training import run as training  # noqa: E402
 from utils.plots import draw as plots  # noqa: E402
 from utils.plots import figures, pictures  # noqa: E402
 
 CHANGING = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 PHASES = {
-    "training": (engine.Learner, ("learn", "update")),
+    "training": (learner.Learner, ("backward", "update")),
     "validating": (training, ("evaluate",)),
-    "recording": (training, ("record",)),
+    "recording": (recording, ("record",)),
     "saving": (saving.Saver, ("write", "save_position")),
     "drawing": (pictures.Pictures, ("draw_last",)),
 }

@@ -41,11 +41,11 @@ NEXT = Place("torch.utils.data.dataloader", "_BaseDataLoaderIter.__next__", "dat
 PLACES = (
     ASKED,
     NEXT,
-    Place("model.training.engine", "Learner.learn", "forward"),
+    Place("model.training.learner", "Learner.forward", "forward"),
     Place("torch", "Tensor.backward", "backward"),
-    Place("model.training.engine", "Learner.update", "optimizer"),
+    Place("model.training.learner", "Learner.update", "optimizer"),
     Place("model.training.run", "evaluate", "evaluation"),
-    Place("model.training.run", "record", "records"),
+    Place("model.training.recording", "record", "records"),
     Place("utils.plots.pictures", "Pictures.draw", "pictures"),
     Place("model.training.saving", "Saver.save", "checkpoint"),
 )

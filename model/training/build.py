@@ -2,82 +2,93 @@
 
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from model.dpc import DPC_RNN
+from model.fast.resnet_2d3d import FastResNet2d3d
+from model.fast.score_blocks import contrast_in_blocks
 from model.lc import LC_RNN
-from model.training.engine import Learner
+from model.losses import contrast
+from model.resnet_2d3d import ResNet2d3d
+from model.training.learner import Learner
 from model.training.optimizer import freeze_all_but, make_optimizer, parameter_groups
-from model.training.tasks import ClassificationTask, ContrastiveTask, WholeVideoTask
+from model.training.tasks import ClassificationTask, ContrastiveTask, Task, WholeVideoTask
 from utils.config.flags import Config
 from utils.errors import UsageError
+from utils.logs import log
 from utils.runtime.device import Runtime
 from utils.runtime.processes import ALONE, Processes
 from utils.streams import stream
 
 
 def build_task(
-    config: Config,
-    num_classes: int,
-    whole_videos: bool = False,
-    processes: Processes = ALONE,
-) -> nn.Module:
-    """Weights are drawn from torch's default generator. `whole_videos`: lc-rnn is given these,
-    rather than clips."""
+    config: Config, num_classes: int, whole_videos: bool = False, processes: Processes = ALONE
+) -> Task:
+    """Return the task with weights drawn from torch's default generator.
+
+    `whole_videos`: lc-rnn is given whole videos with windows, rather than clips.
+    """
+    backbone: Callable[[str, bool], ResNet2d3d] = ResNet2d3d
+    if not config.plain:
+        backbone = partial(FastResNet2d3d, grad_checkpoint=config.grad_checkpoint)
+    sizes = (config.net, config.img_dim, config.num_seq_in, config.seq_len)
     if config.is_dpc:
-        model = DPC_RNN(
-            config.net,
-            config.img_dim,
-            config.num_seq_in,
-            config.seq_len,
-            config.pred_step,
-            config.track_bn,
-            config.grad_checkpoint,
-        )
-        return ContrastiveTask(model, processes if config.gather_negatives else ALONE)
-    model = LC_RNN(
-        config.net,
-        config.img_dim,
-        config.num_seq_in,
-        config.seq_len,
-        num_classes,
-        config.dropout,
-        config.grad_checkpoint,
-    )
-    return WholeVideoTask(model, config.batch_size) if whole_videos else ClassificationTask(model)
+        predictor = DPC_RNN(*sizes, config.pred_step, config.track_bn, backbone)
+        loss = contrast if config.plain else contrast_in_blocks
+        return ContrastiveTask(predictor, processes if config.gather_negatives else ALONE, loss)
+    classifier = LC_RNN(*sizes, num_classes, config.dropout, backbone)
+    if whole_videos:
+        return WholeVideoTask(classifier, config.batch_size)
+    return ClassificationTask(classifier)
 
 
 def build_learner(
     config: Config, num_classes: int, whole_videos: bool, runtime: Runtime
 ) -> Learner:
-    """A task on its device, in the memory format that is fastest there, and what makes it learn.
+    """Return a task on its device with its optimizer; its weights follow from the seed.
 
-    Raises UsageError for what the machine can't do.
+    Call its `distribute` once other weights are loaded. Raises UsageError for what the machine
+    can't do.
     """
     processes, on_gpu = runtime.processes, runtime.device.type == "cuda"
     torch.manual_seed(config.seed)
     task = build_task(config, num_classes, whole_videos, processes)
-    if not processes.leads:  # dropout is each process's own
+    if not processes.leads:  # each rank has a dropout of its own
         torch.manual_seed(int(stream(config.seed, "rank", processes.rank).integers(2**63)))
     if config.sync_bn and processes.count > 1:
         if not on_gpu:
             raise UsageError("--sync_bn: torch has it on GPUs only; leave it out")
         task = nn.SyncBatchNorm.convert_sync_batchnorm(task)
     task = task.to(runtime.device)
-    if not on_gpu or config.amp != "off":  # as oneDNN and tensor cores take them
+    # oneDNN and tensor cores compute fastest with channels last
+    if not config.plain and (not on_gpu or config.amp != "off"):
         task.model.backbone.to(memory_format=torch.channels_last_3d)
     groups = parameter_groups(task.model, config.train_what)
     freeze_all_but(task.model, groups)
     if config.compile:
-        if not compiler():
-            raise UsageError("--compile: needs a C++ compiler, such as g++; or leave it out")
-        task.compile()
+        compile_task(task)
     optimizer = make_optimizer(groups, config.lr, config.weight_decay)
     return Learner(task, groups, optimizer, runtime, config.grad_accum)
 
 
+def compile_task(task: Task) -> None:
+    """Compile the task's forward; raises UsageError without a compiler.
+
+    Whole videos are left out: each length would be compiled anew.
+    """
+    if not compiler():
+        raise UsageError("--compile: needs a C++ compiler, such as g++; or leave it out")
+    if isinstance(task, WholeVideoTask):
+        log.info("--compile: left out for whole videos, which have many lengths")
+    else:
+        task.compile()
+
+
 def compiler() -> str | None:
+    """Return the name of a C++ compiler on the PATH."""
     names = (os.environ.get("CXX"), "g++", "clang++", "c++")
     return next((name for name in names if name and shutil.which(name)), None)

@@ -1,4 +1,6 @@
-"""Clips of all processes in one tensor, with gradients that go back to the process they are of."""
+"""Clips of all ranks in one tensor, with gradients that go back to the rank they came from."""
+
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -8,10 +10,14 @@ from utils.runtime.processes import Processes
 
 
 class Gather(torch.autograd.Function):
-    """`[B, ...]` of each process → `[sum of B, ...]`, by rank; `sizes` has each B."""
+    """Concatenate each rank's `[B, ...]` to `[sum of B, ...]`, in the order of ranks.
+
+    `sizes` holds each rank's B.
+    """
 
     @staticmethod
-    def forward(ctx, clips: Tensor, sizes: list[int], rank: int) -> Tensor:
+    def forward(ctx: Any, clips: Tensor, sizes: list[int], rank: int) -> Tensor:
+        """Gather the clips of all ranks."""
         ctx.place = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
         padded = clips.new_zeros(max(sizes), *clips.shape[1:])
         padded[: len(clips)] = clips
@@ -20,16 +26,17 @@ class Gather(torch.autograd.Function):
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Sum the gradients of all ranks, whose losses all depend on these clips."""
         gradient = gradient.contiguous()
-        dist.all_reduce(gradient)  # every process's loss depends on these clips
+        dist.all_reduce(gradient)
         return gradient[ctx.place], None, None
 
 
 def gather_clips(processes: Processes, *tensors: Tensor) -> tuple[list[Tensor], int]:
-    """→ (each of the tensors with the clips of all processes, the place of this one's first)."""
+    """Return each tensor with the clips of all ranks, and the index of this rank's first clip."""
     if processes.count == 1:
         return list(tensors), 0
-    sizes = processes.gather(len(tensors[0]))
+    sizes = processes.gather_numbers(len(tensors[0]))
     gathered = [Gather.apply(tensor, sizes, processes.rank) for tensor in tensors]
     return gathered, sum(sizes[: processes.rank])

@@ -1,15 +1,18 @@
-"""What learns, how fast, and when the rate drops."""
+"""The optimizer: which parameters learn, at which rate, and when the rate drops."""
 
-from inspect import unwrap
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from model.fast.adam import Adam
+from utils.config.datasets import CATALOGUE
+from utils.config.flags import Config
 from utils.errors import UsageError
 
 CLASSIFIER = ("final_bn", "final_fc")
 FINETUNE_FACTOR = 0.1
+LARGE_IMAGE = 224  # pixels, from which on the published milestones are later ones
 
 
 class Group(NamedTuple):
@@ -21,16 +24,19 @@ class Group(NamedTuple):
 
     @property
     def size(self) -> int:
+        """The number of values that learn."""
         return sum(parameter.numel() for parameter in self.parameters)
 
 
 def parameter_groups(model: nn.Module, train_what: str) -> list[Group]:
-    """`all`: everything at the full rate. `ft`: backbone and aggregator at a tenth of it, the
-    classifier at the full rate. `last`: the classifier alone; the rest is frozen.
+    """Return the groups of --train_what.
 
-    Raises UsageError where a group has no parameters.
+    `all`: everything at the full rate. `ft`: backbone and aggregator at a tenth of it, the
+    classifier at the full rate. `last`: the classifier alone; the rest is frozen. Raises
+    UsageError if a group has no parameters.
     """
-    classifier, body = [], []
+    classifier: list[nn.Parameter] = []
+    body: list[nn.Parameter] = []
     for name, module in model.named_children():
         (classifier if name in CLASSIFIER else body).extend(module.parameters())
     groups = {
@@ -48,20 +54,10 @@ def parameter_groups(model: nn.Module, train_what: str) -> list[Group]:
 
 
 def freeze_all_but(model: nn.Module, groups: list[Group]) -> None:
+    """Let only the groups' parameters learn."""
     learning = {id(parameter) for group in groups for parameter in group.parameters}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in learning)
-
-
-class Adam(torch.optim.Adam):
-    """torch's, without the wrappers around its methods that import all of torch's compiler (two
-    seconds, 150 MB), of which the optimizer has no use."""
-
-    step = torch.no_grad()(unwrap(torch.optim.Adam.step))
-    add_param_group = unwrap(torch.optim.Adam.add_param_group)
-    zero_grad = unwrap(torch.optim.Adam.zero_grad)
-    state_dict = unwrap(torch.optim.Adam.state_dict)
-    load_state_dict = unwrap(torch.optim.Adam.load_state_dict)
 
 
 def make_optimizer(groups: list[Group], lr: float, weight_decay: float) -> Adam:
@@ -69,14 +65,27 @@ def make_optimizer(groups: list[Group], lr: float, weight_decay: float) -> Adam:
     return Adam(settings, lr=lr, weight_decay=weight_decay, fused=True)
 
 
-def rate_factor(steps: tuple[int, int] | None, epoch: int) -> float:
-    """Of the rate in an epoch (from 1): × 0.1 from the first step on, × 0.01 from the second on,
-    counted in epochs already trained. None: a constant rate."""
-    if steps is None:
-        return 1.0
-    return 0.1 ** sum(epoch - 1 >= step for step in steps)
+class Schedule(NamedTuple):
+    """A learning rate that drops to a tenth at each milestone; without any it is constant.
+
+    A milestone counts trained epochs: with milestone 60, epoch 61 is the first at the lower rate.
+    """
+
+    milestones: tuple[int, ...] = ()
+
+    def factor(self, epoch: int) -> float:
+        """Return 0.1 to the number of milestones passed in an epoch, counted from 1."""
+        return 0.1 ** sum(epoch - 1 >= milestone for milestone in self.milestones)
+
+
+def schedule_of(config: Config) -> Schedule:
+    """Return dpc-rnn's constant rate, or lc-rnn's milestones for the data set and image size."""
+    if config.is_dpc:
+        return Schedule()
+    return Schedule(CATALOGUE[config.dataset].milestones[config.img_dim >= LARGE_IMAGE])
 
 
 def set_rates(optimizer: torch.optim.Optimizer, groups: list[Group], lr: float) -> None:
+    """Set each group's rate, from the run's rate `lr`."""
     for settings, group in zip(optimizer.param_groups, groups, strict=True):
         settings["lr"] = lr * group.factor

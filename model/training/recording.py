@@ -1,163 +1,95 @@
-"""What a pass leaves in the records, and what is said of it."""
+"""What each pass of a run leaves behind: rows, tensorboard events, pictures, log lines."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from torch.utils.data import Dataset
+from model.training.meter import Summary, Times
+from model.training.rows import epoch_line, prediction_rows, videos_or_clips, windows
+from utils.config.flags import Config
+from utils.logs import log
+from utils.plots.pictures import Pictures
+from utils.runs.records import EPOCHS, PREDICTIONS, WINDOWS, EpochRow, append_rows
+from utils.samples import Samples
 
-from model.metrics import TOP
-from model.training.passes import BatchPredictions, Result
-from model.training.tasks import Predictions
-from utils.logs import duration
-from utils.runs.records import (
-    ACCURACIES,
-    EPOCHS,
-    PREDICTIONS,
-    WINDOWS,
-    AccuracyRow,
-    EpochRow,
-    PredictionRow,
-    append_rows,
-)
-from utils.samples import ClassInfo
-
-ALL = "all classes"
+MUCH_WAITING = 0.2  # of a training epoch's time
 
 
 def record(
-    folder: Path, dataset: Dataset, epoch: int, mode: str, lr: float, result: Result
+    folder: Path, samples: Samples, epoch: int, mode: str, lr: float, summary: Summary
 ) -> EpochRow:
-    """Appends a pass's rows to the records; returns the epoch's."""
-    row = epoch_row(dataset, epoch, mode, lr, result)
-    if dataset.records_predictions:
-        for name, rows in (
-            (PREDICTIONS, prediction_rows(epoch, mode, dataset, videos_or_clips(result))),
-            (WINDOWS, prediction_rows(epoch, mode, dataset, windows(result))),
-        ):
-            append_rows(folder, name, rows)
+    """Append a pass's rows to the records, and return its row of epochs.csv."""
+    if samples.records_predictions:
+        for name, items in ((PREDICTIONS, videos_or_clips), (WINDOWS, windows)):
+            append_rows(folder, name, prediction_rows(epoch, mode, samples, items(summary)))
+    row = summary.row(epoch, mode, samples.phase(epoch), lr, samples.total)
     append_rows(folder, EPOCHS, [row])
     return row
 
 
-def epoch_row(dataset: Dataset, epoch: int, mode: str, lr: float, result: Result) -> EpochRow:
-    seconds, data, network = result.times
-    return EpochRow(
-        epoch,
-        mode,
-        dataset.phase(epoch),
-        *result.means,
-        lr,
-        round(seconds, 3),
-        round(data, 3),
-        round(network, 3),
-        round(max(0.0, seconds - data - network), 3),
-        round(result.evaluated / seconds, 2),
-        result.device_memory,
-        result.host_memory,
-        result.evaluated,
-        dataset.total,
-    )
+class Recorder:
+    """Keep what the passes of a run leave behind; only rank 0 writes.
 
+    When the context ends, no drawing goes on.
+    """
 
-Items = Iterator[tuple[BatchPredictions, Predictions]]
+    def __init__(self, folder: Path, config: Config, leads: bool, first_epoch: int):
+        self.folder = folder
+        self.config = config
+        self.leads = leads
+        self.pictures = Pictures(folder, config.plt_bkend)
+        self.warned = False
+        self.tensorboard = None
+        if config.use_tb and leads:
+            from utils.runs.tensorboard import Tensorboard
 
+            self.tensorboard = Tensorboard(folder, first_epoch)
 
-def videos_or_clips(result: Result) -> Items:
-    return ((batch, batch.predictions) for batch in result.predictions)
+    def __enter__(self) -> "Recorder":
+        self.pictures.__enter__()
+        return self
 
+    def __exit__(self, *error: object) -> None:
+        self.pictures.__exit__(*error)
 
-def windows(result: Result) -> Items:
-    return ((batch, batch.windows) for batch in result.predictions if batch.windows is not None)
+    def add(self, samples: Samples, epoch: int, mode: str, lr: float, summary: Summary) -> EpochRow:
+        """Record a pass, and return its row of epochs.csv."""
+        if self.leads:
+            return record(self.folder, samples, epoch, mode, lr, summary)
+        return summary.row(epoch, mode, samples.phase(epoch), lr, samples.total)
 
+    def show_clip(self, samples: Samples, epoch: int) -> None:
+        """Show the epoch's first clip in tensorboard."""
+        if self.tensorboard:
+            clip = samples[epoch, 0].clip
+            if clip is not None:
+                self.tensorboard.add_clip(clip, epoch)
 
-def prediction_rows(
-    epoch: int, mode: str, dataset: Dataset, predictions: Items
-) -> list[PredictionRow]:
-    rows = []
-    for batch, (labels, predicted, loss, rank) in predictions:
-        for b, item in enumerate(batch.item.tolist()):
-            name = dataset.item_name(item) if mode == "test" else ""
-            for step, (target, is_unexpected) in enumerate(labels[b].tolist()):
-                info = dataset.classes[target]
-                rows.append(
-                    PredictionRow(
-                        epoch=epoch,
-                        mode=mode,
-                        batch=batch.number,
-                        item=item,
-                        step=step,
-                        target=target,
-                        image=info.shown(bool(is_unexpected)),
-                        orientation=info.orientation,
-                        is_U=is_unexpected,
-                        predicted=int(predicted[b, step]),
-                        loss=float(loss[b, step]),
-                        rank=int(rank[b, step]) or None,
-                        name=name,
-                    )
-                )
-    return rows
+    def add_scalars(self, rows: list[EpochRow]) -> None:
+        """Show an epoch's losses, accuracies and rate in tensorboard."""
+        if self.tensorboard:
+            self.tensorboard.add_rows(rows)
 
+    def end_epoch(self, rows: list[EpochRow], is_best: bool, seconds: float, last: int) -> None:
+        """Log the epoch's line with the time that is left, and draw beside the next epoch."""
+        epoch = rows[-1].epoch
+        if self.leads and epoch < last:
+            self.pictures.draw(at_once=False)
+        log.info("%s", epoch_line(rows, last, is_best, seconds * (last - epoch)))
 
-def record_accuracies(folder: Path, dataset: Dataset, result: Result) -> list[AccuracyRow]:
-    """Of a test, over all classes and for each; of whole videos first, then of their windows."""
-    classes, totals = dataset.classes, dataset.class_totals
-    if dataset.whole_videos:
-        rows = accuracy_rows("video", classes, totals, videos_or_clips(result))
-        rows += accuracy_rows("clip", classes, None, windows(result))
-    else:
-        rows = accuracy_rows("clip", classes, totals, videos_or_clips(result))
-    append_rows(folder, ACCURACIES, rows)
-    return [row for row in rows if row.name == ALL]
+    def finish(self) -> None:
+        """Draw the pictures of the whole run."""
+        if self.tensorboard:
+            self.tensorboard.close()
+        if self.leads:
+            self.pictures.draw(at_once=True)
 
-
-def accuracy_rows(
-    level: str, classes: tuple[ClassInfo, ...], totals: list[int] | None, predictions: Items
-) -> list[AccuracyRow]:
-    """`totals`: how many there are of each class, read or not; None where that is not known."""
-    ranks: list[list[int]] = [[] for _ in classes]
-    for _, (labels, _, _, rank) in predictions:
-        for target, place in zip(
-            labels[..., 0].flatten().tolist(), rank.flatten().tolist(), strict=True
-        ):
-            ranks[target].append(place)
-
-    def row(name: str, places: list[int], total: int | None) -> AccuracyRow:
-        top = [
-            sum(place <= k for place in places) / len(places)
-            if places and k < len(classes)
-            else None
-            for k in TOP
-        ]
-        return AccuracyRow(level, name, *top, evaluated=len(places), total=total)
-
-    everything = [place for places in ranks for place in places]
-    rows = [row(ALL, everything, sum(totals) if totals else None)]
-    for c, info in enumerate(classes):
-        rows.append(row(info.name, ranks[c], totals[c] if totals else None))
-    return rows
-
-
-def epoch_line(rows: list[EpochRow], last: int, is_best: bool, left: float) -> str:
-    """Such as `epoch 3/16: train loss … | val loss … (best so far), chance …, about 9 s left`."""
-    parts = [f"epoch {rows[0].epoch}/{last}: " + " | ".join(row_text(row) for row in rows)]
-    if is_best:
-        parts[0] += " (best so far)"
-    parts.append(f"chance {rows[0].chance:.1%}")
-    if rows[0].phase == "unexpected":
-        parts.append("with U")
-    if left:
-        parts.append(f"about {duration(left)} left")
-    return ", ".join(parts)
-
-
-def row_text(row: EpochRow) -> str:
-    text = f"{row.mode} loss {row.loss:.3f}"
-    return text if row.top1 is None else f"{text}, top-1 {row.top1:.1%}"
-
-
-def accuracy_text(row: AccuracyRow) -> str:
-    """Such as `video top-1/3/5 68.2/80.1/– %, 3780 of 3783 evaluated`."""
-    top = "/".join("–" if share is None else f"{share:.1%}"[:-1] for share in row[2:5])
-    count = f"{row.evaluated}" if row.total is None else f"{row.evaluated} of {row.total}"
-    return f"{row.level} top-1/3/5 {top} %, {count} evaluated"
+    def warn_if_data_bound(self, times: Times) -> None:
+        """Warn once if over 20 % of a training epoch was spent waiting for data."""
+        share = times.data / times.seconds
+        if share > MUCH_WAITING and not self.warned:
+            self.warned = True
+            log.warning(
+                "%.0f %% of the epoch went by waiting for data: raise --num_workers (now %d); for "
+                "videos, pack the frames or copy them to the node's disk (--temp_data_dir)",
+                100 * share,
+                self.config.num_workers,
+            )

@@ -1,43 +1,44 @@
-"""A training run from epoch to epoch: train, validate, record, keep a checkpoint, draw."""
+"""A training run from epoch to epoch: train, validate, record, save, draw; and a test's pass."""
 
 import time
-from functools import partial
 from pathlib import Path
 
-from torch.utils.data import DataLoader
-
-from model.training.engine import (
-    Learner,
+from model.training.batches import copied_ahead
+from model.training.guard import Guard
+from model.training.learner import Learner
+from model.training.loop import (
     estimate_statistics,
     evaluate,
     norms_without_statistics,
     train_epoch,
 )
-from model.training.optimizer import rate_factor, set_rates
-from model.training.passes import Pass, Position, Result
-from model.training.recording import epoch_line, epoch_row, record, record_accuracies
-from model.training.saving import Best, Saver, State
+from model.training.meter import Meter, Position
+from model.training.optimizer import schedule_of, set_rates
+from model.training.recording import Recorder, record
+from model.training.rows import record_accuracies
+from model.training.saving import Saver, State
 from utils.config.flags import Config
 from utils.logs import Progress, log
 from utils.plots.pictures import Pictures
 from utils.runs.faults import Faults
 from utils.runs.records import AccuracyRow, EpochRow
-from utils.runtime.interrupts import Clock, Interrupts, stopped
+from utils.runtime.interrupts import Interrupts
+from utils.samples import Loader
 
-MUCH_WAITING = 0.2  # of a training epoch's time
 
+class TrainingRun:
+    """The epochs of a run, from a state on.
 
-class Training:
-    """`loaders` by mode: train, and val unless the best model is not looked for. `lr_steps`: see
-    `optim.rate_factor`. `position`: where to go on in the epoch after the state's."""
+    `loaders` has those of train and, unless with --not_save_best, of val. `position`: where to go
+    on in the training of the epoch after the state's.
+    """
 
     def __init__(
         self,
         config: Config,
         *,
         learner: Learner,
-        loaders: dict[str, DataLoader],
-        lr_steps: tuple[int, int] | None,
+        loaders: dict[str, Loader],
         folder: Path,
         state: State,
         position: Position | None,
@@ -45,196 +46,118 @@ class Training:
     ):
         self.config = config
         self.learner = learner
-        self.runtime = learner.runtime
         self.loaders = loaders
-        self.lr_steps = lr_steps
         self.folder = folder
-        self.state = state
         self.position = position
-        self.interrupts = interrupts
-        self.clock = Clock(config.checkpoint_minutes)
-        self.trained: Pass | None = None  # the training pass of the epoch in hand
-        self.dataset = loaders["train"].dataset
-        self.leads = self.runtime.processes.leads
+        self.schedule = schedule_of(config)
+        leads = learner.runtime.processes.leads
+        self.faults = Faults(folder, config.strict_data, writes=leads)
+        self.recorder = Recorder(folder, config, leads, state.epoch + 1)
         self.saver = Saver(
             config,
             learner=learner,
-            lr_steps=lr_steps,
-            dataset=self.dataset,
+            schedule=self.schedule,
+            samples=loaders["train"].samples,
             folder=folder / "model",
+            state=state,
+            faults=self.faults,
         )
-        self.faults = Faults(folder, config.strict_data, writes=self.leads)
-        self.pictures = Pictures(folder, config.plt_bkend)
-        self.waiting_named = False
-        self.tensorboard = None
-        if config.use_tb and self.leads:
-            from utils.runs.tensorboard import Tensorboard
+        remedy = f"to go on: run_model.py --resume {folder}"
+        self.guard = Guard(learner, interrupts, remedy, self.saver, self.faults)
 
-            self.tensorboard = Tensorboard(folder, state.epoch + 1)
+    def run(self) -> State:
+        """Train up to --num_epochs, and return the state that was reached."""
+        with self.saver, self.recorder:
+            for group in self.learner.groups:
+                rate = self.config.lr * group.factor
+                log.info("training %s: %d parameters at rate %g", group.name, group.size, rate)
+            if self.saver.state.epoch >= 0:
+                self.saver.resume()
+            else:
+                self.fill_statistics()
+            last = self.config.num_epochs
+            for epoch in range(self.saver.state.epoch + 1, last + 1):
+                self.run_epoch(epoch, last)
+            self.saver.wait()  # so that a kill while it draws loses nothing
+            self.recorder.finish()
+        return self.saver.state
 
-    def run(self) -> None:
-        with self.saver, self.pictures:
-            self.run_epochs()
-
-    def run_epochs(self) -> None:
-        last = self.config.num_epochs
-        for group in self.learner.groups:
-            rate = self.config.lr * group.factor
-            log.info("training %s: %d parameters at rate %g", group.name, group.size, rate)
-        if self.state.epoch >= 0:  # resumed
-            self.state = self.saver.resume(self.state)
-        else:
-            self.fill_statistics()
-        if self.state.epoch >= last:
-            self.draw(at_once=True)
-        for epoch in range(self.state.epoch + 1, last + 1):
-            start = time.perf_counter()
-            rows = self.measure(epoch) if epoch == 0 else self.train(epoch)
-            is_best = self.update_state(epoch, rows)
-            if self.tensorboard:
-                self.tensorboard.add_rows(rows)
-            self.saver.save(self.state)
-            self.draw(at_once=epoch == last)
-            left = (time.perf_counter() - start) * (last - epoch)
-            log.info("%s", epoch_line(rows, last, is_best, left))
-        if self.tensorboard:
-            self.tensorboard.close()
+    def run_epoch(self, epoch: int, last: int) -> None:
+        """Run an epoch: epoch 0 only measures, the others train and validate."""
+        start = time.perf_counter()
+        rows = self.measure() if epoch == 0 else self.train(epoch)
+        trained = len(self.loaders["train"]) if epoch > 0 else 0
+        state = self.saver.state.after(rows, trained)
+        self.recorder.add_scalars(rows)
+        self.saver.save(state)
+        is_best = any(best.epoch == epoch for best in state.best.values())
+        self.recorder.end_epoch(rows, is_best, time.perf_counter() - start, last)
 
     def fill_statistics(self) -> None:
-        """Batch norm that evaluates with running statistics, and has none yet, gets them first."""
-        if norms_without_statistics(self.learner.task):
-            stop = partial(  # before there is anything to save
-                self.interrupts.stop_if_asked,
-                self.runtime.processes,
-                f"to start again: run_model.py --resume {self.folder}",
-            )
-            loader = self.loaders["train"]
-            count = estimate_statistics(self.learner.task, loader, self.runtime, stop)
-            log.info("estimated the batch norm's statistics over %d training batches", count)
+        """Estimate the running statistics of batch norms that have none yet."""
+        if not norms_without_statistics(self.learner.task):
+            return
+        remedy = f"to start again: run_model.py --resume {self.folder}"
+        guard = Guard(self.learner, self.guard.interrupts, remedy)
+        loader, runtime = self.loaders["train"], self.learner.runtime
+        batches = copied_ahead(loader.batches(epoch=0), runtime.device)
+        with Progress("statistics", len(loader), self.config.log_freq) as progress:
+            count = estimate_statistics(self.learner, batches, Meter(runtime, progress), guard)
+        log.info("estimated the batch norm's statistics over %d training batches", count)
 
-    def measure(self, epoch: int) -> list[EpochRow]:
-        """The model as it is, on every set."""
-        if self.tensorboard:
-            self.tensorboard.add_clip(self.dataset[epoch, 0].clip, epoch)
-        return [self.pass_over(mode, epoch, self.config.lr) for mode in self.loaders]
+    def measure(self) -> list[EpochRow]:
+        """Measure the model as it is on every set."""
+        self.recorder.show_clip(self.loaders["train"].samples, 0)
+        return [self.run_pass(mode, 0, self.config.lr) for mode in self.loaders]
 
     def train(self, epoch: int) -> list[EpochRow]:
-        lr = self.config.lr * rate_factor(self.lr_steps, epoch)
+        """Train for an epoch, and validate."""
+        lr = self.config.lr * self.schedule.factor(epoch)
         set_rates(self.learner.optimizer, self.learner.groups, lr)
-        rows = [self.pass_over("train", epoch, lr, learn=True)]
+        rows = [self.run_pass("train", epoch, lr, learn=True)]
         if "val" in self.loaders:
-            rows.append(self.pass_over("val", epoch, lr))
+            rows.append(self.run_pass("val", epoch, lr))
         return rows
 
-    def pass_over(self, mode: str, epoch: int, lr: float, learn: bool = False) -> EpochRow:
-        """One pass, recorded."""
-        loader = self.loaders[mode]
+    def run_pass(self, mode: str, epoch: int, lr: float, learn: bool = False) -> EpochRow:
+        """Run and record one pass over a set."""
+        loader, runtime = self.loaders[mode], self.learner.runtime
+        samples = loader.samples
         position = (learn and self.position) or Position()
-        loader.batch_sampler.epoch = epoch
-        loader.batch_sampler.done = position.done
         label = f"epoch {epoch}/{self.config.num_epochs} {mode}"
-        self.faults.start_pass(epoch, mode, len(loader.dataset))
+        self.faults.start_pass(epoch, mode, len(samples), position.faults)
         with Progress(label, len(loader), self.config.log_freq, position.done) as progress:
-            run = Pass(
-                zip(loader, loader.batch_sampler.numbers(), strict=True),
-                self.runtime,
-                progress,
-                self.faults,
-                together=learn or self.config.gather_negatives,
-                keep=loader.dataset.records_predictions,
-                between=self.between_steps,
-                position=position,
-            )
+            meter = Meter(runtime, progress, samples.records_predictions, position)
+            source = copied_ahead(loader.batches(epoch, position.done), runtime.device)
+            batches = meter.timed(source)
             if learn:
-                self.trained, self.position = run, None
-                result = train_epoch(self.learner, run)
-                self.name_waiting(result)
+                self.saver.training, self.position = meter, None
+                summary = train_epoch(self.learner, batches, meter, self.guard)
+                self.recorder.warn_if_data_bound(summary.times)
             else:
-                result = evaluate(self.learner.task, run)
-        if not self.leads:
-            return epoch_row(loader.dataset, epoch, mode, lr, result)
-        return record(self.folder, loader.dataset, epoch, mode, lr, result)
-
-    def between_steps(self) -> None:
-        """Saves the position when it is time to, and ends the run when asked to."""
-        if self.learner.pending:
-            return
-        due = int(self.clock.due)
-        asked, save = self.runtime.processes.largest(self.interrupts.asked, due)
-        if asked or save:
-            position = self.trained and self.trained.position()
-            self.saver.save_position(self.state, position)
-            self.clock.restart()
-        if asked:
-            raise stopped(asked, f"to go on: run_model.py --resume {self.folder}")
-
-    def name_waiting(self, result: Result) -> None:
-        """Once, when data are too slow."""
-        share = result.times.data / result.times.seconds
-        if share > MUCH_WAITING and not self.waiting_named:
-            self.waiting_named = True
-            log.warning(
-                "%.0f %% of the epoch went by waiting for data: raise --num_workers (now %d); for "
-                "videos, pack the frames or copy them to the node's disk (--temp_data_dir)",
-                100 * share,
-                self.config.num_workers,
-            )
-
-    def update_state(self, epoch: int, rows: list[EpochRow]) -> bool:
-        """Returns whether this is the best epoch of its phase so far."""
-        best = dict(self.state.best)
-        validated = rows[-1] if rows[-1].mode == "val" else None
-        is_best = validated is not None and (
-            validated.phase not in best or validated.top1 > best[validated.phase].top1
-        )
-        if is_best:
-            best[validated.phase] = Best(epoch, validated.top1)
-        trained = len(self.loaders["train"]) if epoch > 0 else 0
-        self.state = State(epoch, self.state.iteration + trained, best)
-        self.trained = None
-        return is_best
-
-    def draw(self, at_once: bool) -> None:
-        if at_once:
-            self.saver.wait()  # so that a kill while it draws loses nothing
-        if self.leads:
-            self.pictures.draw(at_once)
-
-    def result_text(self) -> str:
-        parts = [
-            f"best validation top-1 {best.top1:.1%} in epoch {best.epoch} ({phase})"
-            for phase, best in self.state.best.items()
-        ]
-        return ", ".join(parts) or f"trained {self.state.epoch} epochs"
+                summary = evaluate(self.learner, batches, meter, self.guard)
+        return self.recorder.add(samples, epoch, mode, lr, summary)
 
 
-def test_pass(
-    learner: Learner,
-    loader: DataLoader,
-    folder: Path,
-    config: Config,
-    interrupts: Interrupts,
+def test_run(
+    config: Config, learner: Learner, loader: Loader, folder: Path, interrupts: Interrupts
 ) -> list[AccuracyRow]:
-    """One recorded pass over a test set, with its pictures; → the accuracies, overall first, to the
-    first process."""
-    runtime = learner.runtime
-    dataset, leads = loader.dataset, runtime.processes.leads
-    faults = Faults(folder, config.strict_data, writes=leads)
-    faults.start_pass(0, "test", len(dataset))
+    """Run one recorded pass over a test set, and draw its pictures.
+
+    Returns the accuracies over all classes in rank 0, and nothing in the others.
+    """
+    samples, runtime = loader.samples, learner.runtime
+    faults = Faults(folder, config.strict_data, writes=runtime.processes.leads)
+    faults.start_pass(0, "test", len(samples))
     remedy = f"{folder} has no results; run the test again"
+    guard = Guard(learner, interrupts, remedy, faults=faults)
     with Progress("test", len(loader), config.log_freq) as progress:
-        run = Pass(
-            zip(loader, loader.batch_sampler.numbers(), strict=True),
-            runtime,
-            progress,
-            faults,
-            together=False,
-            between=partial(interrupts.stop_if_asked, runtime.processes, remedy),
-        )
-        result = evaluate(learner.task, run)
-    if not leads:
+        meter = Meter(runtime, progress)
+        batches = meter.timed(copied_ahead(loader.batches(epoch=0), runtime.device))
+        summary = evaluate(learner, batches, meter, guard)
+    if not runtime.processes.leads:
         return []
-    record(folder, dataset, 0, "test", config.lr, result)
-    accuracies = record_accuracies(folder, dataset, result)
+    record(folder, samples, 0, "test", config.lr, summary)
+    accuracies = record_accuracies(folder, samples, summary)
     Pictures(folder, config.plt_bkend).draw(at_once=True)
     return accuracies

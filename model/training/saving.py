@@ -1,55 +1,90 @@
-"""How far a run is, and the checkpoints that say so."""
+"""How far a run is, and the checkpoints that keep it."""
 
+import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import Dataset
 
-from model.training.engine import Learner
-from model.training.passes import Position
+from model.training.learner import Learner
+from model.training.meter import Meter, Position
+from model.training.optimizer import Schedule
 from utils.config.flags import Config
-from utils.errors import UsageError
+from utils.errors import RunError, UsageError
 from utils.logs import log
 from utils.runs import checkpoints
+from utils.runs.faults import Faults
+from utils.runs.records import EpochRow
+from utils.runtime.interrupts import Clock
 from utils.runtime.processes import Processes
+from utils.samples import Samples
 
 
 class Best(NamedTuple):
+    """The best validation top-1 of a phase, and its epoch."""
+
     epoch: int
     top1: float
 
 
 class State(NamedTuple):
-    """How far a run is: `epoch` is the last complete one, -1 before epoch 0; `iteration` counts the
-    batches trained on; `best` has the best validation top-1 of each phase."""
+    """How far a run is.
+
+    `epoch` is the last complete one, -1 before epoch 0; `iteration` counts the batches trained
+    on; `best` holds the best epoch of each phase.
+    """
 
     epoch: int = -1
     iteration: int = 0
     best: dict[str, Best] = {}
 
+    def after(self, rows: list[EpochRow], trained: int) -> "State":
+        """Return the state after an epoch with these rows and `trained` batches."""
+        best, last = dict(self.best), rows[-1]
+        if last.mode == "val" and last.top1 is not None:
+            before = best.get(last.phase)
+            if before is None or last.top1 > before.top1:
+                best[last.phase] = Best(last.epoch, last.top1)
+        return State(last.epoch, self.iteration + trained, best)
+
+    def text(self) -> str:
+        """Return the result in words: the best epoch of each phase."""
+        parts = [
+            f"best validation top-1 {best.top1:.1%} in epoch {best.epoch} ({phase})"
+            for phase, best in self.best.items()
+        ]
+        return ", ".join(parts) or f"trained {self.epoch} epochs"
+
 
 class Saver:
-    """Writes a run's `model` folder. Of several processes all call `save` and `save_position`, and
-    the first one writes. At the end of this context all is written; raises RunError where it could
-    not be, from whatever comes next."""
+    """Write a run's `model` folder: each epoch's checkpoint, and the position within an epoch.
+
+    All ranks call its methods, and rank 0 writes. When the context ends, all is written. A
+    failure to write raises RunError from the next call.
+    """
 
     def __init__(
         self,
         config: Config,
         *,
         learner: Learner,
-        lr_steps: tuple[int, int] | None,
-        dataset: Dataset,
+        schedule: Schedule,
+        samples: Samples,
         folder: Path,
+        state: State,
+        faults: Faults,
     ):
         self.config = config
         self.learner = learner
-        self.lr_steps = lr_steps
-        self.dataset = dataset
+        self.schedule = schedule
+        self.samples = samples
         self.folder = folder
+        self.state = state
+        self.faults = faults
+        self.training: Meter | None = None  # of the training pass of the epoch in hand
+        self.clock = Clock(config.checkpoint_minutes)
         self.processes = learner.runtime.processes
         self.thread = ThreadPoolExecutor(1)
         self.writing: Future | None = None
@@ -61,70 +96,105 @@ class Saver:
         with self.thread:
             self.wait()
 
+    @property
+    def due(self) -> bool:
+        """Whether --checkpoint_minutes have passed since the last position was saved."""
+        return self.clock.due
+
     def wait(self) -> None:
-        """Until the last epoch's checkpoint is written."""
+        """Wait until the last epoch's checkpoint is written."""
         if self.writing is not None:
             writing, self.writing = self.writing, None
             writing.result()
 
     def save(self, state: State) -> None:
-        """An epoch's checkpoint, as of now; it is written while the run goes on."""
+        """Save an epoch's checkpoint as of now; it is written while the run goes on."""
         self.wait()
-        content = self.content(state)
+        self._require_finite(f"after epoch {state.epoch}")
+        self.state, self.training = state, None
+        content = self._content()
         if self.processes.leads:
             self.writing = self.thread.submit(self.write, state, deepcopy(content))
 
     def write(self, state: State, content: dict[str, Any]) -> None:
+        """Write the checkpoint of an epoch; the position within it goes."""
         checkpoints.write_checkpoint(self.path(state.epoch), content)
         checkpoints.remove(self.folder / checkpoints.LAST)
-        self.settle(state)
+        self._settle()
 
-    def save_position(self, state: State, position: Position | None) -> None:
-        """Where the run is after the last complete epoch: in the training of the next one, or
-        before it."""
+    def save_position(self) -> None:
+        """Save the position in the epoch in hand, or before it, to last.pth.tar."""
         self.wait()
-        content = self.content(state)
-        plain = None if position is None else position.plain()
+        self._require_finite(f"within epoch {self.state.epoch + 1}")
+        content = self._content()
+        plain = None
+        if self.training is not None:
+            plain = self.training.position(self.faults.of("train")).plain()
         content["position"] = self.processes.gather_to_first(plain)
         if self.processes.leads:
             checkpoints.write_checkpoint(self.folder / checkpoints.LAST, content)
         self.processes.barrier()
+        self.clock.restart()
 
-    def resume(self, state: State) -> State:
-        """Mends what a kill or another course of the run has left."""
+    def resume(self) -> None:
+        """Put right what a kill has left, or a resume from an earlier epoch.
+
+        A best checkpoint that is gone is forgotten, with a warning.
+        """
         if self.processes.leads:
-            self.settle(state)
+            self._settle()
         self.processes.barrier()
-        return self.without_lost_best(state)
+        lost = self.processes.from_first(
+            lambda: [p for p in self.state.best if not self._best_file(self.state, p).exists()]
+        )
+        for phase in lost:
+            log.warning("the best checkpoint (%s) is gone: the best is looked for anew", phase)
+        kept = {phase: best for phase, best in self.state.best.items() if phase not in lost}
+        self.state = self.state._replace(best=kept)
 
-    def settle(self, state: State) -> None:
-        """The best checkpoint gets its name, and those that are not kept go."""
-        phase = self.dataset.phase(state.epoch)
+    def path(self, epoch: int) -> Path:
+        """Return the path of an epoch's checkpoint."""
+        return self.folder / checkpoints.epoch_name(epoch, self.samples.phase(epoch))
+
+    def best_path(self) -> Path | None:
+        """Return the best checkpoint of the phase that the run has come to, if there is one."""
+        phase = self.samples.phase(self.state.epoch)
+        return self._best_file(self.state, phase) if phase in self.state.best else None
+
+    def divergence(self, what: str) -> RunError:
+        """Return the error for a loss or weights that aren't finite, with what is at fault."""
+        source = f"of --pretrained {self.config.pretrained}" if self.config.pretrained else ""
+        if not self.learner.updates and not self.state.iteration:
+            fault = f"the weights {source}" if source else "the initial weights or the data"
+            return RunError(f"{what}, before any update: {fault} are at fault, not the rate")
+        more = f", or look at the weights {source}" if source else ""
+        return RunError(
+            f"{what}: the last checkpoint is kept; resume it with a lower rate "
+            f"(--reset_lr --lr){more}"
+        )
+
+    def _require_finite(self, when: str) -> None:
+        """Raise RunError in all ranks unless weights and loss are finite numbers in each."""
+        diverged = not self.learner.is_finite()
+        if self.training is not None and self.training.evaluated:
+            diverged |= not math.isfinite(self.training.means().loss)
+        if any(self.processes.largest(int(diverged))):
+            raise self.divergence(f"the weights or the loss are not finite {when}")
+
+    def _settle(self) -> None:
+        """Update the link to the best checkpoint and delete old ones."""
+        state, phase = self.state, self.samples.phase(self.state.epoch)
         path = self.path(state.epoch)
         if phase in state.best and state.best[phase].epoch == state.epoch and path.exists():
             checkpoints.keep_best(self.folder, path, state.epoch, phase)
-        checkpoints.prune(self.folder, self.dataset.landmark_epochs)
+        checkpoints.prune(self.folder, set(self.samples.landmark_epochs))
 
-    def path(self, epoch: int) -> Path:
-        return self.folder / checkpoints.epoch_name(epoch, self.dataset.phase(epoch))
-
-    def best_path(self, state: State, phase: str) -> Path | None:
-        if phase not in state.best:
-            return None
+    def _best_file(self, state: State, phase: str) -> Path:
         return self.folder / checkpoints.best_name(state.best[phase].epoch, phase)
 
-    def without_lost_best(self, state: State) -> State:
-        """Going on from an earlier epoch, a later best may have taken an earlier one's place; the
-        best is then looked for anew."""
-        lost = [phase for phase in state.best if not self.best_path(state, phase).exists()]
-        for phase in lost:
-            log.warning("the best checkpoint (%s) is gone: the best is looked for anew", phase)
-        kept = {phase: best for phase, best in state.best.items() if phase not in lost}
-        return state._replace(best=kept)
-
-    def content(self, state: State) -> dict[str, Any]:
-        best = state.best.get(self.dataset.phase(max(0, state.epoch)))
-        learner = self.learner
+    def _content(self) -> dict[str, Any]:
+        state, learner = self.state, self.learner
+        best = state.best.get(self.samples.phase(max(0, state.epoch)))
         return {
             "epoch": state.epoch,
             "iteration": state.iteration,
@@ -133,32 +203,33 @@ class Saver:
             "state_dict": learner.model.state_dict(),
             "optimizer": learner.optimizer.state_dict(),
             "scaler": learner.scaler.state_dict(),
-            "schedule": {"lr": self.config.lr, "steps": self.lr_steps},
+            "schedule": {"lr": self.config.lr, "milestones": self.schedule.milestones},
             "best_acc": best.top1 if best else 0.0,
             "best": {name: tuple(value) for name, value in state.best.items()},
             "config": vars(self.config),
-            "classes": [info.name for info in self.dataset.classes],
+            "classes": [info.name for info in self.samples.classes],
             "random_states": self.processes.gather(random_state(learner.runtime.device)),
         }
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    """Of torch, in this process."""
+    """Return this rank's random states of torch."""
     states = {"torch": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
     return states
 
 
-def restore(
-    content: dict[str, Any], learner: Learner, reset_optimizer: bool, weight_decay: float
-) -> State:
-    """The run's state, torch's random state and, unless it is to start anew, the optimizer, as
-    saved. The random states of another number of processes are not taken, with a warning."""
-    if not reset_optimizer:
+def restore(content: dict[str, Any], learner: Learner, config: Config) -> State:
+    """Restore the optimizer, unless with --reset_lr, and torch's random states.
+
+    Returns the run's state. The random states of another number of processes are left out, with
+    a warning.
+    """
+    if not config.reset_lr:
         learner.optimizer.load_state_dict(content["optimizer"])
         for settings in learner.optimizer.param_groups:
-            settings["weight_decay"] = weight_decay
+            settings["weight_decay"] = config.weight_decay
         if content["scaler"] and learner.scaler.is_enabled():
             learner.scaler.load_state_dict(content["scaler"])
     processes, states = learner.runtime.processes, content["random_states"]
@@ -178,8 +249,10 @@ def restore(
 
 
 def restored_position(content: dict[str, Any], processes: Processes) -> Position | None:
-    """Where this process goes on within an epoch; raises UsageError on what is no position of as
-    many processes."""
+    """Return where this rank goes on within an epoch, if the checkpoint holds a position.
+
+    Raises UsageError unless as many processes saved it.
+    """
     positions = content.get("position", [None])
     if positions[0] is None:
         return None

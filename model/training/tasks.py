@@ -1,6 +1,7 @@
 """A task is a model with its loss: a batch in, what the loop and the records need out."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -8,18 +9,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.dpc import DPC_RNN
+from model.fast.score_blocks import contrast_in_blocks
 from model.lc import LC_RNN
-from model.losses import contrast
+from model.losses import Contrast
 from model.metrics import hits
 from model.training.gathering import gather_clips
 from utils.runtime.processes import ALONE, Processes
 from utils.samples import Batch
 
+Loss = Callable[[Tensor, Tensor, int], Contrast]
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of red, green, blue in 0..1
+
 
 class Predictions(NamedTuple):
-    """What each item's Q predictions were to be and were: `labels` `[B, Q, 2]` (class, is_U),
-    `predicted` class `[B, Q]`, `loss` `[B, Q]`, `rank` `[B, Q]` of the true class among all, from
-    1, or 0 where classes are not ranked."""
+    """Q predictions for each of B items.
+
+    `labels` `[B, Q, 2]` (class, is_U), `predicted` class `[B, Q]`, `loss` `[B, Q]`, and `rank`
+    `[B, Q]` of the true class among all, from 1, or 0 where classes are not ranked.
+    """
 
     labels: Tensor
     predicted: Tensor
@@ -27,13 +34,16 @@ class Predictions(NamedTuple):
     rank: Tensor
 
     def cpu(self) -> "Predictions":
+        """Copy the tensors to the CPU."""
         return Predictions(*(part.cpu() for part in self))
 
 
 class Output(NamedTuple):
-    """Of R rows of `columns` logits their `row_loss` `[R]`, of which `loss` is the mean, and `hits`
-    `[R, up to 5]` (utils.metrics). `windows`: the predictions that a whole video's was averaged
-    from."""
+    """A batch's mean loss, its rows' losses and hits, and the number of candidates of each row.
+
+    `row_loss` `[R]` and `hits` `[R, up to 5]`, as of model.metrics. `windows`: the predictions
+    that a whole video's prediction was averaged from.
+    """
 
     loss: Tensor
     row_loss: Tensor
@@ -43,68 +53,115 @@ class Output(NamedTuple):
     windows: Predictions | None = None
 
 
-class ContrastiveTask(nn.Module):
-    """dpc-rnn: tell the true future block's features from all others of the batch; with
-    `gather_from`, from those of all processes."""
+class Task(nn.Module):
+    """A model with its loss. Subclasses compute `output` from normalised clips.
 
-    def __init__(self, model: DPC_RNN, gather_from: Processes = ALONE):
+    `gathers`: whether a forward talks to the other ranks, so that all of them have to step.
+    """
+
+    gathers = False
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
-        self.gather_from = gather_from
+        # on the device once: a constant that is made in a step would wait for the device
+        shape = (len(MEAN), 1, 1, 1)
+        self.register_buffer("mean", torch.tensor(MEAN).view(shape) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(shape) * 255, persistent=False)
 
-    def forward(self, clips: Tensor, batch: Batch) -> Output:
-        predicted, targets = self.model.predict(clips)  # [B, P, F, S]
+    def forward(self, batch: Batch) -> Output:
+        """Return the loss, hits and predictions of a batch of uint8 clips."""
+        assert batch.clip is not None  # the guard admits no other batch
+        assert batch.labels is not None
+        return self.output(self.normalise(batch.clip), batch.labels, batch.windows)
+
+    def normalise(self, clip: Tensor) -> Tensor:
+        """Return the clip in float32, each channel with ImageNet's mean and spread."""
+        return clip.float().sub_(self.mean).div_(self.std)  # [B, N, C, L, H, W]
+
+    def output(self, clips: Tensor, labels: Tensor, windows: Tensor | None) -> Output:
+        """Return the loss, hits and predictions for normalised `clips` `[B, N, C, L, H, W]`.
+
+        `labels` and `windows` are the batch's.
+        """
+        raise NotImplementedError
+
+
+class ContrastiveTask(Task):
+    """Tell the true future block's features from all others of the batch (dpc-rnn).
+
+    `contrast` is the loss, `model.losses.contrast` or one with its meaning. With `gather_from`,
+    the others are those of all ranks.
+    """
+
+    model: DPC_RNN
+
+    def __init__(
+        self, model: DPC_RNN, gather_from: Processes = ALONE, contrast: Loss = contrast_in_blocks
+    ):
+        super().__init__(model)
+        self.gather_from = gather_from
+        self.contrast = contrast
+        self.gathers = gather_from.count > 1
+
+    def output(self, clips: Tensor, labels: Tensor, windows: Tensor | None) -> Output:
+        """Return the InfoNCE loss of every predicted vector, and each block's best match."""
+        predicted, targets = self.model.predict(clips)  # [B, P, F, S] each
         P = predicted.shape[1]
-        labels = batch.labels[:, -P:, 0]  # of each predicted block's first frame: [B, P, 2]
-        # B' clips in all, of which this process has B, from `first` on
+        labels = labels[:, -P:, 0]  # of each predicted block's first frame: [B, P, 2]
+        # of B' clips in all, this rank's B start at index `first`
         (targets, all_labels), first = gather_clips(self.gather_from, targets, labels)
-        losses, found, best = contrast(predicted, targets, first)
-        mean_loss = losses.detach().mean(dim=2)  # [B, P]
+        losses, found, best = self.contrast(predicted, targets, first)  # [B, P, S], …, [B, P]
         decoded = all_labels[..., 0].flatten()[best]  # [B, P]
+        mean_loss = losses.detach().mean(dim=2)  # [B, P]
         predictions = Predictions(labels, decoded, mean_loss, torch.zeros_like(decoded))
-        row_loss = losses.flatten()  # [B*P*S]
-        columns = targets[:, :, 0].numel()  # B'*P*S
+        row_loss = losses.flatten()  # [B·P·S]
+        columns = targets[:, :, 0].numel()  # B'·P·S
         return Output(row_loss.mean(), row_loss, found, columns, predictions)
 
 
-class ClassificationTask(nn.Module):
-    """lc-rnn: the class of the clip's last frame."""
+class ClassificationTask(Task):
+    """Name the class of the clip's last frame (lc-rnn)."""
 
-    def __init__(self, model: LC_RNN):
-        super().__init__()
-        self.model = model
+    model: LC_RNN
 
-    def forward(self, clips: Tensor, batch: Batch) -> Output:
+    def output(self, clips: Tensor, labels: Tensor, windows: Tensor | None) -> Output:
+        """Return the cross entropy of each clip."""
         logits = self.model(clips)[0].squeeze(1)  # [B, classes]
-        labels = batch.labels[:, -1:, -1]  # [B, 1, 2]
-        target = labels[:, 0, 0]
+        labels = labels[:, -1:, -1]  # [B, 1, 2]
+        target = labels[:, 0, 0]  # [B]
         row_loss = functional.cross_entropy(logits, target, reduction="none")  # [B]
         predictions = ranked(logits.detach()[:, None], labels, row_loss.detach()[:, None])
-        columns = logits.shape[1]
-        return Output(row_loss.mean(), row_loss, hits(logits, target), columns, predictions)
+        found = hits(logits, target)  # [B, up to 5]
+        return Output(row_loss.mean(), row_loss, found, logits.shape[1], predictions)
 
 
-class WholeVideoTask(nn.Module):
-    """lc-rnn on whole videos, one at a time: the softmax outputs of all windows, averaged.
+class WholeVideoTask(Task):
+    """Average the softmax outputs of all windows of a video (lc-rnn), one video at a time.
 
-    `per_pass`: how many windows go through the network at once; it changes no result.
+    `per_pass` windows go through the network at once, which changes no result.
     """
 
+    model: LC_RNN
+
     def __init__(self, model: LC_RNN, per_pass: int):
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self.per_pass = per_pass
 
-    def forward(self, clips: Tensor, batch: Batch) -> Output:
-        windows = batch.windows[0]  # [W, N]
-        blocks = clips[0].split(self.per_pass * windows.shape[1])  # each [up to per_pass·N, C, …]
-        features = torch.cat([self.model.features(part) for part in blocks])  # [K, F, D, D]
+    def output(self, clips: Tensor, labels: Tensor, windows: Tensor | None) -> Output:
+        """Return the loss and rank of the averaged probability, and those of each window."""
+        assert windows is not None
+        windows = windows[0]  # [W, N]
+        parts = clips[0].split(self.per_pass * windows.shape[1])  # [up to per_pass·N, C, L, H, W]
+        features = torch.cat([self.model.features(part) for part in parts])  # [K, F, D, D]
         logits = torch.cat(
             [self.model.classify(features[part])[0] for part in windows.split(self.per_pass)]
         )  # [W, classes]
-        labels = batch.labels[:, -1:, -1]  # [1, 1, 2]
+        labels = labels[:, -1:, -1]  # [1, 1, 2]
         target = labels[:, 0, 0]  # [1]
-        log_shares = functional.log_softmax(logits, dim=1)
+        log_shares = functional.log_softmax(logits, dim=1)  # [W, classes]
         # the logarithm of the mean of the softmax outputs
         averaged = log_shares.logsumexp(dim=0, keepdim=True) - math.log(len(windows))
         row_loss = functional.nll_loss(averaged, target, reduction="none")  # [1]
@@ -120,7 +177,7 @@ class WholeVideoTask(nn.Module):
 
 
 def ranked(logits: Tensor, labels: Tensor, loss: Tensor) -> Predictions:
-    """Predictions from `logits` `[B, Q, classes]`, `labels` `[B, Q, 2]` and `loss` `[B, Q]`."""
-    order = logits.argsort(dim=2, descending=True, stable=True)
+    """Return predictions from `logits` `[B, Q, classes]`, `labels` `[B, Q, 2]`, `loss` `[B, Q]`."""
+    order = logits.argsort(dim=2, descending=True, stable=True)  # [B, Q, classes]
     rank = 1 + (order == labels[..., :1]).int().argmax(dim=2)  # [B, Q]
     return Predictions(labels, order[..., 0], loss, rank)

@@ -14,12 +14,16 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 from conftest import ON_CPU, TINY, narrow, run
 from dataset.loading import EpochBatches
 from model.dpc import DPC_RNN, score
 from model.losses import contrastive_loss
-from model.training.engine import Learner
+from model.training.guard import Guard
+from model.training.learner import Learner
+from model.training.loop import estimate_statistics
+from model.training.meter import Meter
 from model.training.optimizer import Group
 from model.training.tasks import ContrastiveTask
 from own_process import ENVIRONMENT, ROOT
@@ -27,8 +31,10 @@ from test_run import records, same_weights
 from utils.config.checks import check_share
 from utils.config.flags import Config
 from utils.errors import PREEMPTED, UsageError
+from utils.logs import Progress
 from utils.runs.records import MEASURED
 from utils.runtime.device import Runtime, pick_device
+from utils.runtime.interrupts import Interrupts
 from utils.runtime.launch import processes_to_launch
 from utils.runtime.processes import Processes, found
 from utils.samples import Batch
@@ -96,18 +102,75 @@ class OnFeatures(nn.Module):
         return made[:, 0], made[:, 1]  # [B, P, F, S]
 
 
+class OnFloats(ContrastiveTask):
+    """Takes clips that are normalised already."""
+
+    def normalise(self, clip):
+        return clip.double()
+
+
+def learner_of(
+    network: nn.Module, runtime: Runtime, gather: bool = False, accumulate: int = 1
+) -> Learner:
+    task = OnFloats(network, *([runtime.processes] if gather else []))
+    parameters = list(network.parameters())
+    groups = [Group("all", 1.0, parameters)]
+    learner = Learner(task, groups, torch.optim.SGD(parameters, lr=1.0), runtime, accumulate)
+    learner.distribute()
+    learner.train()
+    return learner
+
+
+class CountedExchanges:
+    """How often gradients were exchanged, as DDP's communication hook sees it."""
+
+    def __init__(self, learner: Learner):
+        self.count = 0
+        if learner.distributed is not None:
+            learner.distributed.register_comm_hook(None, self.exchange)
+
+    def exchange(self, _, bucket):
+        self.count += 1
+        return allreduce_hook(None, bucket)
+
+
+def accumulated(rank: int, runtime: Runtime) -> dict:
+    """The weights after 5 batches with an update after every second one, and at the end."""
+    clips, labels = clips_and_labels()
+    own = slice(rank * CLIPS_EACH, (rank + 1) * CLIPS_EACH)
+    learner = learner_of(OnFeatures(), runtime, accumulate=2)
+    exchanges = CountedExchanges(learner)
+    for number in range(5):
+        batch = Batch(clips[own] + number / 10, labels[own], torch.arange(CLIPS_EACH))
+        learner.backward(learner.forward(batch).loss)
+        learner.update()
+    learner.update(at_end=True)
+    return {"weight": learner.model.weight.detach(), "exchanges": exchanges.count}
+
+
+def estimated(rank: int, runtime: Runtime) -> int:
+    """Of three batches, rank 1 can't read a clip of the second; negatives are gathered."""
+    clips, labels = clips_and_labels()
+    own = slice(rank * CLIPS_EACH, (rank + 1) * CLIPS_EACH)
+    batch = Batch(clips[own], labels[own], torch.arange(CLIPS_EACH))
+    empty = Batch(None, None, torch.zeros(0))
+    network = OnFeatures()
+    network.norm = nn.BatchNorm1d(2)  # has no running statistics yet
+    learner = learner_of(network, runtime, gather=True)
+    meter = Meter(runtime, Progress("statistics", 3, 1))
+    guard = Guard(learner, Interrupts(), remedy="")
+    return estimate_statistics(learner, [batch, empty if rank == 1 else batch, batch], meter, guard)
+
+
 def part(rank: int, runtime: Runtime, gather: bool) -> dict:
     """One process's share of the work of the tests below."""
     clips, labels = clips_and_labels()
     own = slice(rank * CLIPS_EACH, (rank + 1) * CLIPS_EACH)
-    batch = Batch(torch.zeros(0), labels[own], torch.arange(CLIPS_EACH))
-    network = OnFeatures() if gather else model()
-    task = ContrastiveTask(network, *([runtime.processes] if gather else []))
-    parameters = list(network.parameters())
-    optimizer = torch.optim.Adam(parameters)
-    learner = Learner(task, [Group("all", 1.0, parameters)], optimizer, runtime)
-    task.train()
-    output = learner.learn(clips[own].double(), batch)
+    batch = Batch(clips[own], labels[own], torch.arange(CLIPS_EACH))
+    learner = learner_of(OnFeatures() if gather else model(), runtime, gather)
+    output = learner.forward(batch)
+    learner.backward(output.loss)
+    parameters = list(learner.model.parameters())
     return {
         "loss": output.loss.detach(),
         "gradients": [parameter.grad for parameter in parameters],
@@ -121,14 +184,16 @@ def parts(tmp_path_factory) -> dict:
     """What two processes computed: by whether negatives are gathered, and rank."""
     folder = tmp_path_factory.mktemp("parts")
     code = (
-        "import sys, torch; sys.path.insert(0, 'tests')\n"
-        "from test_distributed import part\n"
+        "import sys, torch; sys.path[:0] = ['tests', 'tests/runs']\n"
+        "from test_distributed import accumulated, estimated, part\n"
         "from utils.runtime.device import Runtime\n"
         "from utils.runtime.processes import found, joined\n"
         "processes = found()\n"
         "with joined(processes):\n"
         "    runtime = Runtime(torch.device('cpu'), processes)\n"
         "    made = {gather: part(processes.rank, runtime, gather) for gather in (False, True)}\n"
+        "    made['accumulated'] = accumulated(processes.rank, runtime)\n"
+        "    made['estimated'] = estimated(processes.rank, runtime)\n"
         f"torch.save(made, f'{folder}/{{processes.rank}}')\n"
     )
     script = folder / "part.py"
@@ -136,7 +201,7 @@ def parts(tmp_path_factory) -> dict:
     done = together(script)
     assert done.returncode == 0, done.stderr
     ranks = [torch.load(folder / str(rank)) for rank in range(2)]
-    return {gather: [made[gather] for made in ranks] for gather in (False, True)}
+    return {key: [made[key] for made in ranks] for key in ranks[0]}
 
 
 def test_gradients_are_the_average_of_the_halves_computed_in_one_process(parts):
@@ -163,13 +228,25 @@ def test_gathered_negatives_give_loss_and_gradients_of_the_whole_batch(parts):
     assert torch.stack([half["loss"] for half in made]).mean().item() == pytest.approx(
         loss.item(), rel=1e-12
     )
-    whole = ContrastiveTask(network)(
-        clips.double(), Batch(torch.zeros(0), labels, torch.arange(2 * CLIPS_EACH))
-    )
+    whole = ContrastiveTask(network).output(clips.double(), labels, None)
     assert torch.equal(torch.cat([half["predicted"] for half in made]), whole.predictions.predicted)
     for half in made:
         assert half["columns"] == whole.columns
         assert torch.allclose(half["gradients"][0], network.weight.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_accumulated_gradients_are_exchanged_once_for_each_update(parts):
+    """The batches that are left at the end are averaged without DDP."""
+    alone = [accumulated(rank, ON_CPU)["weight"] for rank in range(2)]
+    for made in parts["accumulated"]:
+        assert made["exchanges"] == 2
+        # one weight matrix, and plain SGD: the mean of the updates is the update of the mean
+        assert torch.allclose(made["weight"], parts["accumulated"][0]["weight"], rtol=0, atol=0)
+        assert not torch.allclose(made["weight"], alone[0])
+
+
+def test_a_rank_without_a_clip_keeps_no_other_waiting(parts):
+    assert parts["estimated"] == [2, 2]
 
 
 # ------------------------------------------------------------------ what they are given
@@ -485,3 +562,62 @@ def test_without_a_launcher_the_others_name_the_one_that_is_gone(tmp_path):
     assert "Traceback" not in text
     second.wait()
     second.stderr.close()
+
+
+# ------------------------------------------------------------------ what each of them sees
+
+
+def in_folders_of_their_own(base: Path, *flags: object) -> list[dict[str, torch.Tensor]]:
+    """The weights of both ranks at the end of a run, in which paths lead each elsewhere."""
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "sys.path.insert(0, 'tests')\n"
+        "import torch, run_model; from conftest import narrow\n"
+        "from model.training.run import TrainingRun\n"
+        f"base, rank, run = Path({str(base)!r}), os.environ['RANK'], TrainingRun.run\n"
+        "os.chdir(base / rank)\n"
+        "def keep(training):\n"
+        "    state = run(training)\n"
+        "    torch.save(training.learner.model.state_dict(), base / f'weights{rank}')\n"
+        "    return state\n"
+        "TrainingRun.run = keep\n"
+        "with narrow(): sys.exit(run_model.main(sys.argv[1:]))\n"
+    )
+    script = base / "elsewhere.py"
+    script.write_text(code)
+    done = together(script, *flags)
+    assert done.returncode == 0, done.stderr
+    return [torch.load(base / f"weights{rank}") for rank in range(2)]
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("second", ["another file", "no file"])
+def test_ranks_that_see_other_pretrained_weights_take_rank_0s(second, pretrained_run, tmp_path):
+    epochs = [pretrained_run / "model" / name for name in ("epoch1.pth.tar", "epoch0.pth.tar")]
+    for rank in range(2):
+        (tmp_path / str(rank)).mkdir()
+        if rank == 0 or second == "another file":
+            shutil.copy(epochs[rank], tmp_path / str(rank) / "weights.pth.tar")
+    flags = [*TINY, "--num_epochs", 0, "--pretrained", "weights.pth.tar", "--output_dir", "out"]
+    made = in_folders_of_their_own(tmp_path, *flags)
+    assert equal(*made)
+    assert equal(made[0], torch.load(epochs[0], weights_only=True)["state_dict"])
+
+
+@pytest.mark.parametrize("second", ["an older checkpoint", "no folder"])
+def test_ranks_that_see_another_run_folder_take_rank_0s(second, pretrained_run, tmp_path):
+    for rank in range(2):
+        (tmp_path / str(rank)).mkdir()
+        if rank == 0 or second == "an older checkpoint":
+            shutil.copytree(pretrained_run, tmp_path / str(rank) / "run")
+    for newer in (tmp_path / "1").glob("run/model/*epoch[23]*"):
+        newer.unlink()
+    made = in_folders_of_their_own(tmp_path, "--resume", "run", "--num_epochs", 4)
+    assert equal(*made)
+    rows = pd.read_csv(tmp_path / "0/run/epochs.csv")
+    assert rows["epoch"].max() == 4
+    last = tmp_path / "0/run/model/epoch4_unexp.pth.tar"
+    assert equal(made[0], torch.load(last, weights_only=True)["state_dict"])

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from conftest import TINY, run
-from model.training import passes
+from model.training import guard
 from own_process import Ended, Started, Starter
 from test_preemption import same_end, signalled
 from utils.errors import PREEMPTED, RunError, UsageError
@@ -144,7 +144,7 @@ def test_a_stop_in_validation_loses_no_fault_of_the_training(tmp_path):
     flags += ["--no_augm", "--num_workers", 0, "--seed", 1, "--batch_size", 4, "--num_epochs", 1]
     assert run(*flags, "--output_dir", tmp_path / "whole" / "runs") == 0
     with pytest.MonkeyPatch.context() as patch:
-        signalled(passes, "on_device", 6, signal.SIGTERM, patch)  # in epoch 1
+        signalled(guard.Guard, "admits", 6, signal.SIGTERM, patch)  # in epoch 1
         assert run(*flags, "--output_dir", tmp_path / "runs") == PREEMPTED
     folder = only(tmp_path)
     assert run("--resume", folder) == 0

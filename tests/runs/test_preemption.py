@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from conftest import TINY, classifier_arguments, run
-from model.training import engine, passes, recording, tasks
+from model.training import guard, learner, recording, tasks
 from test_run import records
 from utils import errors
 from utils.plots import pictures
@@ -21,18 +21,18 @@ LAST = Path("model") / checkpoints.LAST
 
 # where a signal falls: what is called then, and for the how many-th time
 POINTS = {
-    "epoch 0, first batch": (passes, "on_device", 1),
-    "epoch 0, validation": (passes, "on_device", 3),
+    "epoch 0, first batch": (guard.Guard, "admits", 1),
+    "epoch 0, validation": (guard.Guard, "admits", 3),
     "epoch 0, saving": (checkpoints, "write_checkpoint", 1),
-    "epoch 1, first batch": (engine.Learner, "learn", 1),
-    "epoch 1, last batch": (engine.Learner, "learn", 2),
+    "epoch 1, first batch": (learner.Learner, "backward", 1),
+    "epoch 1, last batch": (learner.Learner, "backward", 2),
     "epoch 1, recording": (recording, "append_rows", 7),
-    "epoch 1, validation": (passes, "on_device", 6),
+    "epoch 1, validation": (guard.Guard, "admits", 6),
     "epoch 1, saving": (checkpoints, "write_checkpoint", 2),
     "epoch 0, plotting": (pictures.Pictures, "draw", 1),
-    "epoch 2, first batch": (engine.Learner, "learn", 3),
-    "epoch 3, first batch": (engine.Learner, "learn", 5),
-    "epoch 3, validation": (passes, "on_device", 12),
+    "epoch 2, first batch": (learner.Learner, "backward", 3),
+    "epoch 3, first batch": (learner.Learner, "backward", 5),
+    "epoch 3, validation": (guard.Guard, "admits", 12),
     "epoch 3, saving": (checkpoints, "write_checkpoint", 4),
     "epoch 3, plotting": (pictures.Pictures, "draw_last", 1),
 }
@@ -108,7 +108,7 @@ def test_gradients_are_not_lost_between_two_updates(tmp_path):
     arguments = [*TINY, "--train_len", 24, "--grad_accum", 4, "--num_epochs", 1, "--not_save_best"]
     assert run(*arguments, "--output_dir", tmp_path / "whole") == 0
     with pytest.MonkeyPatch.context() as patch:
-        signalled(engine.Learner, "learn", 2, signal.SIGTERM, patch)
+        signalled(learner.Learner, "backward", 2, signal.SIGTERM, patch)
         assert run(*arguments, "--output_dir", tmp_path / "parts") == errors.PREEMPTED
     (folder,) = (tmp_path / "parts").iterdir()
     content = read_checkpoint(folder / LAST, "resume")
@@ -119,7 +119,7 @@ def test_gradients_are_not_lost_between_two_updates(tmp_path):
 
 def test_ctrl_c_keeps_the_position_as_well(pretrained_run, tmp_path, capsys):
     with pytest.MonkeyPatch.context() as patch:
-        signalled(engine.Learner, "learn", 3, signal.SIGINT, patch)
+        signalled(learner.Learner, "backward", 3, signal.SIGINT, patch)
         assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == errors.Stopped.status
     (folder,) = tmp_path.iterdir()
     message = capsys.readouterr().err.splitlines()[-1]
@@ -130,8 +130,8 @@ def test_ctrl_c_keeps_the_position_as_well(pretrained_run, tmp_path, capsys):
 
 def test_a_second_ctrl_c_comes_at_once(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
-        signalled(engine.Learner, "learn", 1, signal.SIGINT, patch)
-        signalled(engine.Learner, "update", 1, signal.SIGINT, patch)
+        signalled(learner.Learner, "backward", 1, signal.SIGINT, patch)
+        signalled(learner.Learner, "update", 1, signal.SIGINT, patch)
         assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == errors.Stopped.status
     (folder,) = tmp_path.iterdir()
     assert not (folder / LAST).exists()
@@ -158,7 +158,7 @@ def test_the_clock_saves_too_and_its_position_goes_with_its_epoch(
 def stopped_run(output: Path) -> Path:
     """In epoch 1, after its first batch."""
     with pytest.MonkeyPatch.context() as patch:
-        signalled(engine.Learner, "learn", 1, signal.SIGTERM, patch)
+        signalled(learner.Learner, "backward", 1, signal.SIGTERM, patch)
         assert run(*TINY, "--num_epochs", 3, "--output_dir", output) == errors.PREEMPTED
     (folder,) = output.iterdir()
     return folder
@@ -209,7 +209,7 @@ def auto(output: Path, *flags: object) -> int:
 
 def test_auto_starts_goes_on_and_ends(pretrained_run, tmp_path, capsys):
     with pytest.MonkeyPatch.context() as patch:
-        signalled(engine.Learner, "learn", 3, signal.SIGTERM, patch)
+        signalled(learner.Learner, "backward", 3, signal.SIGTERM, patch)
         assert auto(tmp_path, "--num_epochs", 3) == errors.PREEMPTED
     assert auto(tmp_path, "--num_epochs", 3, "--log_freq", 1) == 0
     (folder,) = tmp_path.iterdir()

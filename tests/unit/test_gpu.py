@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conftest import TINY, run
-from model.training.copying import copied_ahead
+from model.training.batches import copied_ahead
 from utils.samples import Batch
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -41,8 +41,8 @@ def test_the_next_batch_is_copied_before_one_is_handed_out(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: Noted(notes, "copying"))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Noted(notes, "computing"))
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
-    for _, number in copied_ahead(((Noted(notes, i), i) for i in range(3)), GPU):
-        notes.append(f"use {number}")
+    for batch in copied_ahead((Noted(notes, i) for i in range(3)), GPU):
+        notes.append(f"use {batch.name}")
     assert notes == [
         *("copy 0", "copy 1", "wait for copy 0", "use 0"),
         *("copy 2", "wait for copy 1", "use 1"),
@@ -55,17 +55,16 @@ def test_the_next_batch_is_copied_before_one_is_handed_out(monkeypatch):
 def test_batches_arrive_whole_and_in_order_while_the_gpu_is_busy():
     def batch(i: int) -> Batch:
         clip = torch.full(LARGE, i, dtype=torch.uint8).pin_memory()
-        return Batch(clip, None, torch.tensor([i]).pin_memory())
+        return Batch(clip, None, torch.tensor([i]).pin_memory(), number=i)
 
     matrix = torch.randn(4096, 4096, device=GPU)
     sums = []
-    for arrived, number in copied_ahead(((batch(i), i) for i in range(20)), GPU):
+    for arrived in copied_ahead(map(batch, range(20)), GPU):
         for _ in range(5):
             matrix = matrix @ matrix / 64
         spread = arrived.clip.float().aminmax()
-        sums.append(
-            torch.stack([*spread, arrived.item[0].float(), torch.tensor(number, device=GPU)])
-        )
+        number = torch.tensor(arrived.number, device=GPU)
+        sums.append(torch.stack([*spread, arrived.item[0].float(), number]))
         del arrived, spread  # the next ones may get their memory
     assert torch.stack(sums).tolist() == [[i] * 4 for i in range(20)]
 

@@ -10,21 +10,27 @@ from conftest import ON_CPU
 from dataset.build import build_loader
 from model.dpc import score
 from model.lc import LC_RNN
-from model.metrics import Tally, hits
-from model.training.build import build_task
-from model.training.engine import estimate_statistics, norms_without_statistics, train_mode
+from model.metrics import hits
+from model.training.build import build_learner, build_task
+from model.training.guard import Guard
+from model.training.learner import Learner
+from model.training.loop import estimate_statistics, norms_without_statistics
+from model.training.meter import Meter
 from model.training.optimizer import (
+    Schedule,
     freeze_all_but,
     make_optimizer,
     parameter_groups,
-    rate_factor,
+    schedule_of,
     set_rates,
 )
-from model.training.passes import normalise
-from model.training.tasks import ContrastiveTask
-from utils.config.datasets import CATALOGUE
+from model.training.saving import Saver, State
+from model.training.tasks import ClassificationTask, ContrastiveTask, Output, Task
 from utils.config.flags import Config
-from utils.errors import UsageError
+from utils.errors import RunError, UsageError
+from utils.logs import Progress
+from utils.runs.faults import Faults
+from utils.runtime.interrupts import Interrupts
 from utils.samples import Batch
 
 SMALL = Config(
@@ -40,12 +46,22 @@ SMALL = Config(
 )
 
 
+def made_meter() -> Meter:
+    return Meter(ON_CPU, Progress("a pass", total=1, log_freq=1), keep=False)
+
+
+def add(meter: Meter, row_loss: torch.Tensor, logits: torch.Tensor, target: torch.Tensor) -> None:
+    batch = Batch(None, None, torch.arange(len(row_loss)))
+    found = hits(logits, target)
+    meter.add(batch, Output(row_loss.mean(), row_loss, found, logits.shape[1], None))
+
+
 def test_means_are_over_all_rows_of_an_epoch():
-    tally = Tally(torch.device("cpu"))
+    meter = made_meter()
     logits = torch.tensor([[3.0, 2, 1, 0], [0, 1, 2, 3]])
-    tally.add(torch.tensor([1.0, 2.0]), hits(logits, torch.tensor([0, 1])), 4)
-    tally.add(torch.tensor([6.0]), hits(logits[:1], torch.tensor([1])), 4)
-    means = tally.counts().means()
+    add(meter, torch.tensor([1.0, 2.0]), logits, torch.tensor([0, 1]))
+    add(meter, torch.tensor([6.0]), logits[:1], torch.tensor([1]))
+    means = meter.means()
     assert means.loss == 3.0
     assert means.top1 == pytest.approx(1 / 3)
     assert means.top3 == 1.0  # the second row's target is third
@@ -54,39 +70,40 @@ def test_means_are_over_all_rows_of_an_epoch():
 
 
 def test_chance_is_averaged_over_batches():
-    tally = Tally(torch.device("cpu"))
+    meter = made_meter()
     for columns in (8, 4):
-        tally.add(torch.zeros(1), hits(torch.randn(1, columns), torch.tensor([0])), columns)
-    means = tally.counts().means()
+        add(meter, torch.zeros(1), torch.randn(1, columns), torch.tensor([0]))
+    means = meter.means()
     assert means.chance == (1 / 8 + 1 / 4) / 2
     assert means.top5 is None
 
 
 def test_equal_logits_are_no_success():
-    tally = Tally(torch.device("cpu"))
-    tally.add(torch.zeros(6), hits(torch.zeros(6, 6), torch.arange(6)), 6)
-    assert tally.counts().means().top1 == pytest.approx(1 / 6)
+    meter = made_meter()
+    add(meter, torch.zeros(6), torch.zeros(6, 6), torch.arange(6))
+    assert meter.means().top1 == pytest.approx(1 / 6)
 
 
 @pytest.mark.parametrize(
-    ("dataset", "large", "steps"),
+    ("dataset", "img_dim", "milestones"),
     [
-        ("UCF101", False, (60, 80)),
-        ("UCF101", True, (300, 400)),
-        ("MouseSim", False, (60, 80)),
-        ("HMDB51", False, (30, 40)),
-        ("Kinetics400", True, (150, 250)),
-        ("Gabors", False, (10, 15)),
-        ("Gabors", True, (20, 30)),
+        ("UCF101", 128, (60, 80)),
+        ("UCF101", 224, (300, 400)),
+        ("MouseSim", 128, (60, 80)),
+        ("HMDB51", 128, (30, 40)),
+        ("Kinetics400", 224, (150, 250)),
+        ("Gabors", 128, (10, 15)),
+        ("Gabors", 224, (20, 30)),
     ],
 )
-def test_the_classifiers_rate_drops_at_the_published_epochs(dataset, large, steps):
-    assert CATALOGUE[dataset].lr_steps[large] == steps
-    first, second = steps
+def test_the_classifiers_rate_drops_at_the_published_epochs(dataset, img_dim, milestones):
+    schedule = schedule_of(Config(model="lc-rnn", dataset=dataset, img_dim=img_dim))
+    assert schedule == Schedule(milestones)
+    first, second = milestones
     expected = {1: 1, first: 1, first + 1: 0.1, second: 0.1, second + 1: 0.01, 1000: 0.01}
     for epoch, factor in expected.items():
-        assert rate_factor(steps, epoch) == pytest.approx(factor)
-    assert rate_factor(None, 1000) == 1
+        assert schedule.factor(epoch) == pytest.approx(factor)
+    assert schedule_of(Config(dataset=dataset, img_dim=img_dim)).factor(1000) == 1
 
 
 def test_ft_trains_the_body_at_a_tenth_of_the_rate():
@@ -105,8 +122,9 @@ def test_ft_trains_the_body_at_a_tenth_of_the_rate():
 
 def test_last_freezes_the_body_and_keeps_it_in_eval_mode():
     model = LC_RNN("resnet18", 32, 2, 5, 3)
-    freeze_all_but(model, parameter_groups(model, "last"))
-    train_mode(model)
+    groups = parameter_groups(model, "last")
+    freeze_all_but(model, groups)
+    Learner(ClassificationTask(model), groups, make_optimizer(groups, 1, 0), ON_CPU).train()
     assert not any(module.training for module in model.backbone.modules())
     assert not model.agg.dropout.training
     assert model.final_bn.training
@@ -121,18 +139,22 @@ def test_a_group_without_parameters_is_an_error():
 def test_clips_are_normalised_with_imagenets_mean_and_spread():
     clip = torch.tensor([0, 128, 255], dtype=torch.uint8).view(1, 1, 3, 1, 1, 1)
     expected = [(0 - 0.485) / 0.229, (128 / 255 - 0.456) / 0.224, (1 - 0.406) / 0.225]
-    assert normalise(clip).flatten().tolist() == pytest.approx(expected, rel=1e-5)
+    made = Task(nn.Identity()).normalise(clip)
+    assert made.dtype == torch.float32
+    assert made.flatten().tolist() == pytest.approx(expected, rel=1e-5)
+    assert clip.flatten().tolist() == [0, 128, 255]  # stays as it was
 
 
 def test_estimated_statistics_are_the_cumulative_average_over_batches():
     config = Config(**{**vars(SMALL), "model": "lc-rnn"})
     loader = build_loader(config, "train", ON_CPU)
-    torch.manual_seed(0)
-    task = build_task(config, len(loader.samples.classes))
+    learner = build_learner(config, len(loader.samples.classes), False, ON_CPU)
+    task = learner.task
     assert norms_without_statistics(task)
     seen = []
     task.model.backbone.bn1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    assert estimate_statistics(task, loader, ON_CPU) == 2
+    guard = Guard(learner, Interrupts(), remedy="")
+    assert estimate_statistics(learner, loader.batches(0), made_meter(), guard) == 2
     norm = task.model.backbone.bn1
     means = torch.stack([x.mean(dim=(0, 2, 3, 4)) for x in seen])
     assert torch.allclose(norm.running_mean, means.mean(dim=0), atol=1e-5)
@@ -162,8 +184,7 @@ def test_a_prediction_is_decoded_as_the_class_of_the_best_block():
     scores = score(predicted, targets)
     labels = torch.arange(B * N).view(B, N, 1, 1).expand(B, N, 5, 2).clone()
     labels[..., 1] = 0
-    batch = Batch(torch.zeros(0), labels, torch.arange(B))
-    output = ContrastiveTask(Vectors(predicted, targets))(None, batch)
+    output = ContrastiveTask(Vectors(predicted, targets)).output(None, labels, None)
     for b in range(B):
         for p in range(P):
             means = {
@@ -199,7 +220,59 @@ def test_the_loader_leaves_torchs_random_state_alone():
 
 def test_chance_loss_is_the_logarithm_of_the_number_of_vectors():
     nothing = torch.zeros(2, 1, 8, 4)
-    batch = Batch(torch.zeros(0), torch.zeros(2, 3, 5, 2, dtype=torch.long), torch.arange(2))
-    assert ContrastiveTask(Vectors(nothing, nothing))(None, batch).loss.item() == pytest.approx(
-        math.log(8)
+    labels = torch.zeros(2, 3, 5, 2, dtype=torch.long)
+    output = ContrastiveTask(Vectors(nothing, nothing)).output(None, labels, None)
+    assert output.loss.item() == pytest.approx(math.log(8))
+
+
+# ------------------------------------------------------------------ losses that are not finite
+
+
+@pytest.fixture
+def saver(tmp_path) -> Saver:
+    loader = build_loader(SMALL, "train", ON_CPU)
+    learner = build_learner(SMALL, len(loader.samples.classes), False, ON_CPU)
+    (tmp_path / "model").mkdir()
+    return Saver(
+        SMALL,
+        learner=learner,
+        schedule=Schedule(),
+        samples=loader.samples,
+        folder=tmp_path / "model",
+        state=State(),
+        faults=Faults(tmp_path, strict=False),
     )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_reach_no_checkpoint(saver, value):
+    saver.learner.updates = 1
+    with torch.no_grad():
+        saver.learner.model.network_pred[2].bias[0] = value
+    for save in (saver.save_position, lambda: saver.save(State(epoch=1))):
+        with pytest.raises(RunError, match="not finite .* resume it with a lower rate"):
+            save()
+    assert not list(saver.folder.iterdir())
+
+
+def test_a_loss_that_is_not_finite_is_not_saved_between_two_log_lines(saver):
+    saver.learner.updates = 1
+    saver.training = made_meter()
+    add(saver.training, torch.tensor([math.nan]), torch.zeros(1, 2), torch.tensor([0]))
+    with pytest.raises(RunError, match="not finite"):
+        saver.save_position()
+    assert not list(saver.folder.iterdir())
+
+
+def test_before_any_update_the_weights_are_at_fault(saver):
+    told = str(saver.divergence("the loss is nan"))
+    assert told.endswith(
+        "before any update: the initial weights or the data are at fault, not the rate"
+    )
+    saver.config = Config(**{**vars(SMALL), "pretrained": "weights.pth.tar"})
+    told = str(saver.divergence("the loss is nan"))
+    assert "the weights of --pretrained weights.pth.tar are at fault, not the rate" in told
+    saver.learner.updates = 1
+    told = str(saver.divergence("the loss is nan"))
+    assert "lower rate" in told
+    assert told.endswith("or look at the weights of --pretrained weights.pth.tar")

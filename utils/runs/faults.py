@@ -1,4 +1,4 @@
-"""Frames that can't be read: counted, named once, recorded, and a limit to them."""
+"""Files that can't be read: each is named once and recorded, and too many of them end the run."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,42 +9,46 @@ from utils.logs import log
 from utils.runs.records import FAULTS, FaultRow, append_rows
 from utils.samples import Fault
 
-FEW = 3  # clips with faults that are never too many,
-SHARE = 0.01  # nor are up to this share of an epoch's
+FEW = 3  # clips with faults are never too many,
+SHARE = 0.01  # and this share of a pass's clips isn't either
 
 
 class Faults:
-    """Of a run. Each pass starts with `start_pass`, so that clips are counted anew. Only one of
-    several processes `writes`."""
+    """The unreadable files of a run; `writes` says whether this rank records them."""
 
     def __init__(self, folder: Path, strict: bool, writes: bool = True):
         self.folder = folder
         self.strict = strict
         self.writes = writes
         self.named: set[str] = set()
+        self.so_far: dict[str, list[Fault]] = {}  # of the last pass of each mode
 
-    def start_pass(self, epoch: int, mode: str, clips: int) -> None:
-        """`clips`: how many the pass is to read."""
+    def start_pass(self, epoch: int, mode: str, clips: int, before: Sequence[Fault] = ()) -> None:
+        """Start to count the faults of a pass over so many clips.
+
+        `before`: the faults of the part of the pass that was done earlier; they are recorded again.
+        """
         self.epoch = epoch
         self.mode = mode
         self.clips = clips
         self.items: set[int] = set()
-        self.so_far: list[Fault] = []
+        self.so_far[mode] = []
+        self._record(before)
+        self.named |= {fault.path for fault in before}
 
-    def restore(self, faults: list[Fault]) -> None:
-        """Those of a pass that goes on, whose rows are no longer there."""
-        self._record(faults)
-        self.named |= {fault.path for fault in faults}
+    def of(self, mode: str) -> list[Fault]:
+        """Return the faults of the mode's last pass."""
+        return list(self.so_far.get(mode, []))
 
     def _record(self, faults: Sequence[Fault]) -> None:
-        self.so_far.extend(faults)
+        self.so_far[self.mode].extend(faults)
         self.items |= {fault.item for fault in faults}
         if self.writes:
             rows = [FaultRow(self.epoch, self.mode, *fault) for fault in faults]
             append_rows(self.folder, FAULTS, rows)
 
     def add(self, faults: tuple[Fault, ...]) -> None:
-        """Raises RunError when there are too many, with `strict` at the first."""
+        """Record faults; raises RunError at the first one with `strict`, or at one too many."""
         if not faults:
             return
         self._record(faults)
@@ -65,8 +69,10 @@ class Faults:
 
 @contextmanager
 def told_of_workers() -> Iterator[None]:
-    """A data worker that dies or hangs ends the run with one line; torch tells of it wherever the
-    program just is."""
+    """Raise RunError, in one line, for a data worker that died or hangs.
+
+    torch raises RuntimeError for it wherever the program happens to be.
+    """
     try:
         yield
     except RuntimeError as error:

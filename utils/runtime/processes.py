@@ -1,8 +1,8 @@
-"""The processes of a run, one per device: which one this is, and what they tell each other.
+"""The processes of a run, one per device: which one this is, and how they exchange values.
 
-Whoever starts them says so in the environment: torchrun (RANK, WORLD_SIZE, LOCAL_RANK) or srun
-(SLURM_PROCID and so on). What goes between them on the host goes by gloo; gradients and targets go
-by NCCL on GPUs.
+Their launcher tells each of them its rank in the environment: torchrun in RANK, WORLD_SIZE and
+LOCAL_RANK, srun in SLURM_PROCID and others. Values on the host are exchanged by gloo; gradients
+and features on GPUs by NCCL.
 """
 
 import os
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
-PATIENCE = timedelta(minutes=10)  # with another process that doesn't answer
-CALL_SECONDS = 5  # within which all processes that are alive answer to a roll call
+PATIENCE = timedelta(minutes=10)  # how long a rank waits for another one's answer
+CALL_SECONDS = 5  # within which every rank that is alive answers a roll call
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This one's `rank` among `count`, and its `local_rank` among those of its node.
+    """This process's `rank` among `count`, and its `local_rank` among those of its node.
 
-    Alone, every method returns at once. Otherwise all processes have to call it, in the same order.
+    With one process every method returns at once. Otherwise all ranks have to call it, in the
+    same order.
     """
 
     rank: int = 0
@@ -37,15 +38,17 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """The first process alone writes files and speaks."""
+        """Whether this is rank 0, which alone writes files and messages."""
         return self.rank == 0
 
     def round_up(self, number: int) -> int:
-        """To a multiple of `count`."""
+        """Return the next multiple of `count`."""
         return -(-number // self.count) * self.count
 
+    # ---- objects: at the start of a run, and once per pass
+
     def gather(self, value: T) -> list[T]:
-        """Everyone's value, by rank."""
+        """Return every rank's value, in the order of ranks."""
         if self.count == 1:
             return [value]
         import torch.distributed as dist
@@ -55,7 +58,7 @@ class Processes:
         return values
 
     def gather_to_first(self, value: T) -> list[T]:
-        """Everyone's value, by rank, for the first process; others get none."""
+        """Return every rank's value to rank 0; other ranks get an empty list."""
         if self.count == 1:
             return [value]
         import torch.distributed as dist
@@ -65,7 +68,7 @@ class Processes:
         return values if self.leads else []
 
     def from_first(self, function: Callable[[], T]) -> T:
-        """What `function` returns, or raises, in the first process; others don't run it."""
+        """Call `function` in rank 0 alone, and return or raise in all ranks what it does there."""
         if self.count == 1:
             return function()
         import torch.distributed as dist
@@ -82,8 +85,30 @@ class Processes:
             raise failure or outcome[1]("the first process failed; see its message")
         return outcome[0]
 
+    def require_equal(self, what: str, value: object) -> None:
+        """Raise RunError unless all ranks have the same value."""
+        values = self.gather(value)
+        if any(other != values[0] for other in values):
+            raise RunError(
+                f"the processes have different {what}: {', '.join(map(str, values))}; "
+                "do all nodes see the same files?"
+            )
+
+    # ---- numbers and tensors: in every step
+
+    def gather_numbers(self, number: int) -> list[int]:
+        """Return every rank's number, in the order of ranks."""
+        if self.count == 1:
+            return [number]
+        import torch
+        import torch.distributed as dist
+
+        numbers = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+        dist.all_gather(numbers, torch.tensor([number]))
+        return [int(tensor) for tensor in numbers]
+
     def largest(self, *numbers: int) -> tuple[int, ...]:
-        """Each number's maximum over the processes."""
+        """Return the maximum of each number over the ranks."""
         if self.count == 1:
             return numbers
         import torch
@@ -94,23 +119,32 @@ class Processes:
         return tuple(tensor.tolist())
 
     def barrier(self) -> None:
+        """Wait until all ranks have come here."""
         self.largest(0)
 
     def take_from_first(self, tensors: Iterable["Tensor"]) -> None:
-        """The first process's values, in place."""
-        if self.count == 1:
-            return
-        import torch.distributed as dist
+        """Overwrite the tensors with rank 0's values."""
+        if self.count > 1:
+            import torch.distributed as dist
 
-        for tensor in tensors:
-            dist.broadcast(tensor, src=0)
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def average(self, tensors: Iterable["Tensor"]) -> None:
+        """Overwrite each tensor with its mean over the ranks."""
+        if self.count > 1:
+            import torch.distributed as dist
+
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+                tensor.div_(self.count)
 
 
 ALONE = Processes()
 
 
 def found() -> Processes:
-    """What the environment says."""
+    """Return the processes that the launcher's environment variables describe."""
     env = os.environ
     if "RANK" in env and "WORLD_SIZE" in env:
         local = int(env.get("LOCAL_RANK", env["RANK"]))
@@ -123,8 +157,10 @@ def found() -> Processes:
 
 @contextmanager
 def joined(processes: Processes) -> Iterator[None]:
-    """Within, the processes can talk. Raises RunError, naming the ranks that are gone, when one
-    can't be reached any more."""
+    """Connect the ranks while the context lasts.
+
+    Raises RunError, naming the ranks that are gone, when one can't be reached any more.
+    """
     if processes.count == 1:
         yield
         return
@@ -134,10 +170,10 @@ def joined(processes: Processes) -> Iterator[None]:
 
     _set_meeting_point()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    size = {"rank": processes.rank, "world_size": processes.count}
+    rank, count = processes.rank, processes.count
     try:
-        store = next(rendezvous("env://", timeout=PATIENCE, **size))[0]
-        dist.init_process_group(backend, store=store, timeout=PATIENCE, **size)
+        store = next(rendezvous("env://", rank=rank, world_size=count, timeout=PATIENCE))[0]
+        dist.init_process_group(backend, store=store, timeout=PATIENCE, rank=rank, world_size=count)
     except (dist.DistError, RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise RunError(f"the {processes.count} processes did not find each other: {reason}") from (
@@ -158,8 +194,7 @@ def joined(processes: Processes) -> Iterator[None]:
 
 
 def _set_meeting_point() -> None:
-    """Where the first process listens, if only srun knows it: the step's first node, and a port
-    that follows from the job."""
+    """Set rank 0's address if only srun knows it: the step's first node, a port from the job."""
     env = os.environ
     if "MASTER_ADDR" not in env:
         nodes = subprocess.run(
@@ -182,7 +217,7 @@ def _is_lost_connection(error: RuntimeError) -> bool:
 
 
 def _gone(store: Any, processes: Processes) -> list[int]:
-    """The ranks that don't answer to a roll call."""
+    """Return the ranks that don't answer a roll call."""
     names = {rank: f"roll call/{rank}" for rank in range(processes.count)}
     try:
         store.set(names[processes.rank], "here")

@@ -1,0 +1,252 @@
+"""The start of a run: what it starts from, and its folder.
+
+Rank 0 alone calls these functions and tells the other ranks what they return, so that ranks that
+see different files on a network disk can't disagree.
+"""
+
+import dataclasses
+import secrets
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.config.changes import (
+    kept_config,
+    resumed_config,
+    run_identity,
+    technical_flags,
+    tested_config,
+)
+from utils.config.checks import check
+from utils.config.command_line import AUTO
+from utils.config.flags import LARGEST_SEED, Config, from_stored
+from utils.errors import UsageError
+from utils.logs import log, log_to_folder
+from utils.runs.checkpoints import (
+    LAST,
+    drop_later,
+    furthest_readable,
+    read_checkpoint,
+    read_to_resume,
+)
+from utils.runs.folder import (
+    CONFIG_FILE,
+    RunInUseError,
+    checkpoint_stem,
+    config_in,
+    held,
+    is_run_folder,
+    make_folder,
+    read_config,
+    remove_half_written,
+    run_folder_of,
+    run_name,
+    write_config,
+)
+from utils.runs.records import drop_rows_after, last_epoch, start_records
+from utils.samples import ClassInfo
+
+
+class Start(NamedTuple):
+    """What a run or a test starts from.
+
+    `content` is what the checkpoint at `path` holds, named by --resume, --pretrained or --test;
+    None for random weights. With `resumes` the run goes on from the checkpoint's state. `folder`:
+    the run folder to go on in; None if a new one is to be made.
+    """
+
+    config: Config
+    folder: Path | None = None
+    path: Path = Path()
+    content: dict[str, Any] | None = None
+    resumes: bool = False
+
+
+class RunLocks:
+    """Locks on run folders, kept until the context ends, so that no other program runs them."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+
+    def __enter__(self) -> "RunLocks":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def hold(self, folder: Path) -> None:
+        """Lock a run folder; raises RunInUseError if another program has locked it."""
+        self.stack.enter_context(held(folder))
+
+    def hold_first_free(self, folders: Sequence[Path]) -> Path | None:
+        """Lock and return the first folder that no other program has locked."""
+        for folder in folders:
+            try:
+                self.hold(folder)
+            except RunInUseError as error:
+                log.info("%s", error)
+            else:
+                return folder
+        return None
+
+
+# ---- what a run starts from ----
+
+
+def find_start(typed: dict[str, Any], processes: int, locks: RunLocks) -> Start:
+    """Find what the typed flags ask to start from, and lock the run folder to go on in.
+
+    Raises UsageError for wrong flags and files.
+    """
+    if typed.get("test"):
+        return find_tested(typed)
+    if typed.get("resume") == AUTO:
+        parent = Path(typed.get("output_dir", Config.output_dir))
+        folder = locks.hold_first_free(matching_runs(parent, typed))
+        if folder is not None:
+            return find_resumed(folder, technical_flags(typed), processes)
+        log.info("--resume auto: no run of this configuration to go on with; starting it")
+        typed = {name: value for name, value in typed.items() if name != "resume"}
+    if typed.get("resume"):
+        path = Path(typed["resume"])
+        folder = path if path.is_dir() else run_folder_of(path)
+        if folder is not None and is_run_folder(folder):
+            locks.hold(folder)
+        return find_resumed(path, typed, processes)
+    return with_pretrained(checked_and_seeded(dataclasses.replace(Config(), **typed)))
+
+
+def find_tested(typed: dict[str, Any]) -> Start:
+    """Read the checkpoint to test; 'random' stands for random weights."""
+    path = Path(typed["test"])
+    content = None if typed["test"] == "random" else read_checkpoint(path, "test")
+    config = checked_and_seeded(tested_config(content, typed))
+    return Start(config, path=path, content=content)
+
+
+def with_pretrained(config: Config, folder: Path | None = None) -> Start:
+    """Start from the weights of --pretrained, or from random ones."""
+    if not config.pretrained:
+        return Start(config, folder)
+    path = Path(config.pretrained)
+    return Start(config, folder, path, read_checkpoint(path, "pretrained"))
+
+
+def find_resumed(path: Path, typed: dict[str, Any], processes: int) -> Start:
+    """Find a run folder's furthest readable checkpoint, or read the checkpoint named.
+
+    A run that stopped before its first checkpoint starts again in its folder.
+    """
+    if path.name == LAST:  # what comes after it in the folder may be further
+        path = run_folder_of(path) or path
+    if path.is_dir():
+        folder: Path | None = path
+        if not is_run_folder(path):
+            raise UsageError(f"--resume {path}: is not a run folder; name one, or a checkpoint")
+        found = furthest_readable(path / "model", processes)
+    else:
+        folder = run_folder_of(path)
+        found = path, read_to_resume(path)
+    if found is None:
+        if last_epoch(path) > 0:
+            raise UsageError(
+                f"--resume {path}: there is no checkpoint in model/; start the run anew"
+            )
+        config = resumed_config(config_in(path), typed)
+        check(config)
+        return with_pretrained(config, path)
+    checkpoint, content = found
+    stored = from_stored(content["config"])
+    if folder is not None:
+        kept, reset_lr = config_in(folder), typed.get("reset_lr", False)
+        stored = kept_config(stored, kept, folder / CONFIG_FILE, reset_lr)
+    config = resumed_config(stored, typed)
+    check(config)
+    return Start(config, folder, checkpoint, content, resumes=True)
+
+
+def matching_runs(parent: Path, typed: dict[str, Any]) -> list[Path]:
+    """Return the run folders in `parent` that were started with these flags, newest first.
+
+    Technical flags and the number of epochs may differ.
+    """
+    wanted = run_identity(typed)
+    try:
+        paths = list(parent.glob(f"[!.]*/{CONFIG_FILE}"))  # a dot: unfinished
+    except OSError as error:
+        raise UsageError(f"--output_dir {parent}: can't be read ({error.strerror})") from error
+    found = []
+    for path in paths:
+        try:
+            started = path.stat().st_mtime_ns
+            kept = read_config(path.parent)["typed"]
+        except OSError:
+            continue  # the folder has just been removed
+        except UsageError as error:
+            log.warning("%s; left out", error)
+            continue
+        if not kept.get("test") and run_identity(kept) == wanted:
+            found.append((started, path.parent))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def checked_and_seeded(config: Config) -> Config:
+    """Check the configuration, and draw a seed if none was typed."""
+    check(config)
+    if config.seed >= 0:
+        return config
+    seed = secrets.randbelow(LARGEST_SEED + 1)
+    log.info("drew --seed %d", seed)
+    return dataclasses.replace(config, seed=seed)
+
+
+# ---- its folder ----
+
+
+def new_folder(
+    config: Config,
+    typed: dict[str, Any],
+    environment: dict[str, Any],
+    classes: Sequence[ClassInfo],
+    locks: RunLocks,
+) -> Path:
+    """Make and lock the folder of a new run or test, with its configuration and empty records.
+
+    A test's folder lies in the run folder of its checkpoint, if there is one.
+    """
+    parent = Path(config.output_dir)
+    if config.test:
+        name = f"test_{checkpoint_stem(config.test)}"
+        parent = run_folder_of(Path(config.test)) or parent
+    else:
+        name = run_name(config, seed_typed=typed.get("seed", -1) >= 0)
+
+    def fill(folder: Path) -> None:
+        locks.hold(folder)  # before --resume auto can find it by its name
+        write_config(folder, config, typed, environment)
+        start_records(folder, classes)
+        if not config.test:
+            (folder / "model").mkdir()
+
+    folder = make_folder(parent, name, config.overwrite, fill)
+    log_to_folder(folder)
+    log.info("run folder: %s", folder)
+    return folder
+
+
+def reopen_folder(
+    start: Start, folder: Path, epoch: int, typed: dict[str, Any], environment: dict[str, Any]
+) -> Path:
+    """Note in a run's folder that the run goes on after `epoch`, and remove what came after it."""
+    write_config(folder, start.config, typed, environment)
+    log_to_folder(folder)
+    remove_half_written(folder)
+    if start.resumes and start.path.name != LAST:
+        removed = drop_later(folder / "model", epoch)
+        if removed:
+            log.warning("removed, being past epoch %d: %s", epoch, ", ".join(removed))
+    drop_rows_after(folder, epoch)
+    if not start.resumes:
+        log.info("%s stopped before its first checkpoint; starting it again", folder)
+    return folder
