@@ -1,6 +1,6 @@
-"""Unpacking zip, tar.gz and rar archives: whole or not at all, never outside of the target folder.
+"""Unpack zip, tar.gz and rar archives: whole or not at all, never outside of the target folder.
 
-Python reads no rar; a program of the system does. Those in `RAR_TOOLS` are tried in that order,
+Python can't read rar; a program of the system does. Those in `RAR_TOOLS` are tried in that order,
 since some read only a few rar files: Debian's `unrar` may be unrar-free, its 7z lacks a plug-in.
 """
 
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from command_line import UsageError
+from utils.errors import UsageError
 
 FILE, FOLDER, OTHER = "file", "folder", "link or device"
 CHUNK = 1 << 20  # bytes
@@ -31,22 +31,24 @@ class ArchiveError(Exception):
 
 
 class Member(NamedTuple):
+    """A file or folder in an archive."""
+
     name: str
     kind: str
 
 
 class Reader(NamedTuple):
-    """Lists an archive, and extracts some of its files (rar: all) into a folder."""
+    """Functions that list an archive and extract some of its files (rar: all) into a folder."""
 
     members: Callable[[Path], list[Member]]
     extract: Callable[[Path, Collection[str], Path], None]
 
 
 def unpack(archive: Path, target: Path, plan: Plan) -> list[str]:
-    """Puts the files that `plan` wants in their places below `target`; returns all files' names.
+    """Put the files that `plan` wants in their places below `target`; return all files' names.
 
     They are extracted in a hidden folder and moved once all of them are there. Raises UsageError,
-    with nothing written, where a member is a link or would leave the folder; else ArchiveError.
+    with nothing written, if a member is a link or would leave the folder, or else ArchiveError.
     """
     failures = []
     for reader in readers(archive):
@@ -79,7 +81,7 @@ def _unpack(reader: Reader, archive: Path, target: Path, plan: Plan) -> list[str
 
 
 def move(source: Path, target: Path, places: dict[str, str]) -> None:
-    """Plain files from below `source` to their places below `target`, if all of them are there."""
+    """Move plain files from `source` to their places below `target`, if all of them are there."""
     root = source.resolve()
     for name in places:
         path = root / name
@@ -91,27 +93,26 @@ def move(source: Path, target: Path, places: dict[str, str]) -> None:
 
 
 def readers(archive: Path) -> list[Reader]:
+    """Return what may read the archive; raises UsageError for a rar without a program."""
     if archive.name.endswith(".zip"):
         return [Reader(zip_members, zip_extract)]
     if archive.name.endswith((".tar.gz", ".tgz")):
         return [Reader(tar_members, tar_extract)]
-    return [
-        Reader(partial(rar_members, program), partial(rar_extract, program))
-        for program in rar_programs()
-    ]
+    return [Reader(partial(rar_members, p), partial(rar_extract, p)) for p in rar_programs()]
 
 
 # ------------------------------------------------------------------ what is refused
 
 
 def refuse_unsafe(archive: Path, members: list[Member]) -> None:
+    """Raise UsageError for a member that must not be unpacked."""
     for member in members:
         if reason := unsafe(member):
             raise UsageError(f"{archive}: refused, its member {member.name!r} {reason}")
 
 
 def unsafe(member: Member) -> str | None:
-    """Why a member is not unpacked. Both slashes separate, whatever the system."""
+    """Return why a member must not be unpacked. Both slashes separate, whatever the system."""
     parts = re.split(r"[/\\]", member.name)
     if parts[0] == "" or re.match("[A-Za-z]:", parts[0]):
         return "has an absolute path"
@@ -125,7 +126,7 @@ def unsafe(member: Member) -> str | None:
 
 @contextmanager
 def damage_as_archive_error() -> Iterator[None]:
-    """What zipfile and tarfile raise for files that are damaged or encrypted."""
+    """Turn what zipfile and tarfile raise for damaged or encrypted files into ArchiveError."""
     damage = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError)
     try:
         yield
@@ -134,6 +135,7 @@ def damage_as_archive_error() -> Iterator[None]:
 
 
 def zip_members(archive: Path) -> list[Member]:
+    """List a zip file."""
     with damage_as_archive_error(), zipfile.ZipFile(archive) as opened:
         return [Member(info.filename, _zip_kind(info)) for info in opened.infolist()]
 
@@ -145,15 +147,16 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
 
 
 def zip_extract(archive: Path, names: Collection[str], folder: Path) -> None:
+    """Extract these files of a zip file."""
     with damage_as_archive_error(), zipfile.ZipFile(archive) as opened:
         opened.extractall(folder, names)
 
 
 def tar_members(archive: Path) -> list[Member]:
-    """Reads to the end of the file, where the checksum is."""
+    """List a tar file, which is read to its end, where the checksum is."""
     with damage_as_archive_error(), tarfile.open(archive) as opened:
         members = [Member(info.name, _tar_kind(info)) for info in opened]
-        while opened.fileobj.read(CHUNK):
+        while opened.fileobj and opened.fileobj.read(CHUNK):
             pass
     return members
 
@@ -165,6 +168,7 @@ def _tar_kind(info: tarfile.TarInfo) -> str:
 
 
 def tar_extract(archive: Path, names: Collection[str], folder: Path) -> None:
+    """Extract these files of a tar file."""
     with damage_as_archive_error(), tarfile.open(archive) as opened:
         wanted = [info for info in opened if info.name in names]
         opened.extractall(folder, wanted, filter="data")
@@ -174,7 +178,7 @@ def tar_extract(archive: Path, names: Collection[str], folder: Path) -> None:
 
 
 def parse_unrar(printed: str) -> list[Member]:
-    """Of `unrar lt`: a line `Name: NAME` and a line `Type: File` for each member."""
+    """Parse what `unrar lt` prints: lines `Name: NAME` and `Type: File` for each member."""
     names = re.findall(r"^ *Name: (.*)$", printed, re.M)
     types = re.findall(r"^ *Type: (.*)$", printed, re.M)
     if len(names) != len(types):
@@ -184,7 +188,7 @@ def parse_unrar(printed: str) -> list[Member]:
 
 
 def parse_bsdtar(printed: str) -> list[Member]:
-    """Of `bsdtar -tv`: lines `-rw-r--r--  0 owner group size Jan  1  2020 NAME`."""
+    """Parse what `bsdtar -tv` prints: `-rw-r--r--  0 owner group size Jan  1  2020 NAME`."""
     rows = [line.split(maxsplit=8) for line in printed.splitlines()]
     if any(len(row) < 9 for row in rows):
         raise ArchiveError("its list is not understood")
@@ -193,7 +197,7 @@ def parse_bsdtar(printed: str) -> list[Member]:
 
 
 def parse_7z(printed: str) -> list[Member]:
-    """Of `7z l -slt -ba`: lines `KEY = VALUE`, a member from each `Path` on."""
+    """Parse what `7z l -slt -ba` prints: lines `KEY = VALUE`, a member from each `Path` on."""
     members = []
     for block in re.split(r"^Path = ", printed, flags=re.M)[1:]:
         name, *lines = block.split("\n")
@@ -207,7 +211,7 @@ def parse_7z(printed: str) -> list[Member]:
 
 
 class RarTool(NamedTuple):
-    """Arguments before the archive, how the folder is named behind it, what reads the list."""
+    """Arguments before the archive, the one for the folder after it, the parser of the list."""
 
     listing: tuple[str, ...]
     extraction: tuple[str, ...]
@@ -227,7 +231,7 @@ RAR_TOOLS = {
 
 
 def rar_programs() -> list[str]:
-    """Names of those of `RAR_TOOLS` that are installed; raises UsageError where none is."""
+    """Return the names of those of `RAR_TOOLS` that are installed; raises UsageError for none."""
     found = [name for name in RAR_TOOLS if shutil.which(name)]
     if not found:
         raise UsageError(
@@ -238,6 +242,7 @@ def rar_programs() -> list[str]:
 
 
 def rar_members(program: str, archive: Path) -> list[Member]:
+    """List a rar file."""
     tool = RAR_TOOLS[program]
     members = tool.parse(_run(program, *tool.listing, str(archive.resolve())))
     if not members:
@@ -246,13 +251,13 @@ def rar_members(program: str, archive: Path) -> list[Member]:
 
 
 def rar_extract(program: str, archive: Path, names: Collection[str], folder: Path) -> None:
-    tool = RAR_TOOLS[program]
-    destination = tool.destination.format(folder.resolve())
-    _run(program, *tool.extraction, str(archive.resolve()), destination)
+    """Extract all files of a rar file."""
+    _, extraction, destination, _ = RAR_TOOLS[program]
+    _run(program, *extraction, str(archive.resolve()), destination.format(folder.resolve()))
 
 
 def _run(program: str, *arguments: str) -> str:
-    """What the program prints; its first line of complaint as ArchiveError."""
+    """Return what the program prints; raises ArchiveError with its first line of complaint."""
     done = subprocess.run(
         [program, *arguments],
         stdin=subprocess.DEVNULL,

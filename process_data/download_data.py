@@ -1,4 +1,6 @@
-"""Downloads a video dataset and unpacks it: python process_data/download_data.py --help
+"""Download a video data set and unpack it.
+
+    python process_data/download_data.py --d_root DATA --dataset UCF101
 
     {d_root}/{dataset}/archives/          downloads, and archives placed there by hand
     {d_root}/{dataset}/archives/.done/    a file for each archive that was unpacked
@@ -11,241 +13,44 @@ in `archives/{split}/`, those that were downloaded are removed when their videos
 """
 
 import argparse
-import csv
-import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from archives import ArchiveError, move, rar_programs, unpack
-from command_line import UsageError, in_parallel, parser, run_script
+import command_line
+from archives import ArchiveError, Plan, move, rar_programs, unpack
+from command_line import log
+from dataset.split_files import class_folder
 from downloads import DownloadError, Store, download, file_name
-from video_datasets import DATASETS, class_folder, visible_folders
+from folders import video_files, visible_folders
+from published_splits import annotation_file, read_annotations
+from utils.config.datasets import CATALOGUE, DatasetInfo
+from utils.errors import UsageError
 
-log = logging.getLogger("process_data")
-
-# Kinetics400's are those of torchvision.datasets.Kinetics, written down since its tables are
-# private and importing it takes seconds; a test compares them.
-ADDRESSES = {
-    "UCF101": {
-        "videos": "https://www.crcv.ucf.edu/data/UCF101/UCF101.rar",
-        "splits": "https://www.crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip",
-    },
-    "HMDB51": {
-        "videos": "http://serre-lab.clps.brown.edu/wp-content/uploads/2013/10/hmdb51_org.rar",
-        "splits": "http://serre-lab.clps.brown.edu/wp-content/uploads/2013/10/test_train_splits.rar",
-    },
-    "Kinetics400": {
-        "list": "https://s3.amazonaws.com/kinetics/400/{split}/k400_{split}_path.txt",
-        "annotations": "https://s3.amazonaws.com/kinetics/400/annotations/{split}.csv",
-    },
-}
-PUBLISHED_VIDEOS = {"UCF101": 13320, "HMDB51": 6766}
 MINIMAL_VIDEOS = 5  # of a class and split
 MOST_FAILURES = 3  # archives in a row: then the network or the disk is at fault
+Endings = str | tuple[str, ...]
 
 
-def came_through(step: Callable[..., None], *arguments: object) -> bool:
-    """Whether the step did; a failure is told in one line."""
-    try:
-        step(*arguments)
-    except (DownloadError, ArchiveError, OSError) as error:
-        log.error("%s", error)
-        return False
-    return True
+def main(arguments: list[str]) -> int:
+    """Run the script and return its exit status."""
+    asked = _parse(arguments)
+    info = CATALOGUE[asked.dataset]
+    store = Store(asked.d_root / info.name)
+    if "list" in info.addresses:
+        good = True
+        for mode in info.modes:  # one archive after the other, since the disk may be small
+            good &= came_through(fill_split, store, info, mode, asked.minimal, asked.keep_archives)
+    else:
+        good = fill_both(store, info, asked.num_workers)
+    report(store.root, info)
+    return 0 if good else 1
 
 
-# ------------------------------------------------------------------ UCF101, HMDB51
-
-
-def fill_both(store: Store, dataset: str, num_workers: int) -> bool:
-    """Splits and videos; whether both came through."""
-    urls = ADDRESSES[dataset]
-    missing = [u for folder, u in urls.items() if not store.is_done(file_name(u), folder)]
-    if any(url.endswith(".rar") for url in missing):
-        rar_programs()  # before gigabytes are downloaded
-    videos = {
-        "UCF101": unpack_videos,
-        "HMDB51": partial(unpack_archives_of_videos, num_workers),
-    }[dataset]
-    good = came_through(fill, store, "splits", urls["splits"], unpack_splits)
-    return came_through(fill, store, "videos", urls["videos"], videos) and good
-
-
-def fill(store: Store, folder: str, url: str, unpack_all: Callable[[Path, Path], object]) -> None:
-    name = file_name(url)
-    if store.is_done(name, folder):
-        log.info("%s: done before", name)
-        return
-    archive = store.get(url, name)
-    log.info("%s: unpacking", name)
-    unpack_all(archive, store.root / folder)
-    store.note(name, "done")
-
-
-def unpack_splits(archive: Path, splits: Path) -> None:
-    unpack(archive, splits, partial(flat_places, ".txt"))
-
-
-def unpack_videos(archive: Path, videos: Path) -> None:
-    unpack(archive, videos, class_places)
-
-
-def unpack_archives_of_videos(num_workers: int, archive: Path, videos: Path) -> None:
-    """HMDB51's archive holds an archive for each class."""
-    hidden = videos / ".unpacking_classes"
-    shutil.rmtree(hidden, ignore_errors=True)  # of a run that was killed
-    try:
-        unpack(archive, hidden / "archives", partial(flat_places, ".rar"))
-        calls = [(path, hidden / "videos") for path in sorted((hidden / "archives").iterdir())]
-        good = list(in_parallel(unpack_class, calls, num_workers, "classes"))
-        found = [p.relative_to(hidden / "videos").as_posix() for p in hidden.glob("videos/*/*")]
-        move(hidden / "videos", videos, {name: name for name in found})
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-    if not all(good):
-        raise ArchiveError(f"{archive}: {good.count(False)} of its {len(good)} archives failed")
-
-
-def unpack_class(archive: Path, videos: Path) -> bool:
-    return came_through(unpack_videos, archive, videos)
-
-
-def flat_places(ending: str, names: list[str]) -> dict[str, str]:
-    return {name: PurePosixPath(name).name for name in visible(names, ending)}
-
-
-def class_places(names: list[str]) -> dict[str, str]:
-    """A video's class is its folder's name, however deep that lies."""
-    paths = {name: PurePosixPath(name) for name in visible(names, ".avi")}
-    return {n: f"{p.parent.name}/{p.name}" for n, p in paths.items() if p.parent.name}
-
-
-def visible(names: list[str], ending: str) -> list[str]:
-    return [n for n in names if n.endswith(ending) and not PurePosixPath(n).name.startswith(".")]
-
-
-# ------------------------------------------------------------------ Kinetics400
-
-
-def fill_kinetics(store: Store, minimal: bool, keep_archives: bool) -> bool:
-    """Whether everything came through; an archive after the other, since the disk may be small."""
-    good = True
-    for split in DATASETS["Kinetics400"].modes:
-        good &= came_through(fill_split, store, split, minimal, keep_archives)
-    return good
-
-
-def fill_split(store: Store, split: str, minimal: bool, keep_archives: bool) -> None:
-    """Raises DownloadError or ArchiveError where some of the archives failed."""
-    addresses = {k: v.format(split=split) for k, v in ADDRESSES["Kinetics400"].items()}
-    labels = read_labels(annotations(store.root, split, addresses["annotations"]))
-    archive_list = store.get(addresses["list"], file_name(addresses["list"]))
-    urls = archive_list.read_text().split()[: 1 if minimal else None]
-    failed_in_a_row = failed = 0
-    for url in urls:
-        if came_through(fill_part, store, split, url, labels, minimal):
-            failed_in_a_row = 0
-            if not keep_archives:
-                store.remove(part_name(split, url))
-        else:
-            failed += 1
-            failed_in_a_row += 1
-        if failed_in_a_row == MOST_FAILURES:
-            raise ArchiveError(f"{split}: stopped, {failed_in_a_row} archives in a row failed")
-    if failed:
-        raise ArchiveError(f"{split}: {failed} of {len(urls)} archives failed; run it again")
-
-
-def part_name(split: str, url: str) -> str:
-    """The splits' archives have the same names."""
-    return f"{split}/{file_name(url)}"
-
-
-def fill_part(store: Store, split: str, url: str, labels: dict[str, str], minimal: bool) -> None:
-    name = part_name(split, url)
-    if store.is_done(name, "videos") or (minimal and store.is_done(name, "videos", "minimal")):
-        log.info("%s: done before", name)
-        return
-    archive = store.get(url, name)
-    log.info("%s: unpacking", name)
-    most = MINIMAL_VIDEOS if minimal else None
-    names = unpack(archive, store.root / "videos", partial(labelled_places, labels, most))
-    unknown = [n for n in visible(names, ".mp4") if PurePosixPath(n).stem not in labels]
-    note = store.note(name, "minimal" if minimal else "done", "\n".join(unknown))
-    if unknown:
-        log.warning(
-            "%s: left out %d videos without a row in the annotations, %s ... (all: %s)",
-            *(name, len(unknown), unknown[0], note),
-        )
-
-
-def labelled_places(labels: dict[str, str], most: int | None, names: list[str]) -> dict[str, str]:
-    """In the folders of their classes, at most `most` in each; without those of unknown class."""
-    places, counts = {}, Counter()
-    for name in visible(names, ".mp4"):
-        path = PurePosixPath(name)
-        label = labels.get(path.stem)
-        if label is not None and (most is None or counts[label] < most):
-            counts[label] += 1
-            places[name] = f"{class_folder(label)}/{path.name}"
-    return places
-
-
-def annotations(root: Path, split: str, url: str) -> Path:
-    folder = root / "annotations"
-    for there in (folder / f"{split}.csv", folder / f"{split}_split.csv"):
-        if there.is_file():
-            return there
-    download(url, folder / f"{split}.csv")
-    return folder / f"{split}.csv"
-
-
-def read_labels(path: Path) -> dict[str, str]:
-    """Names of the published files, without ending → labels."""
-    with path.open(newline="") as file:
-        rows = csv.DictReader(file)
-        try:
-            return {
-                f"{row['youtube_id']}_{int(row['time_start']):06}_{int(row['time_end']):06}": (
-                    row["label"]
-                )
-                for row in rows
-                if row["label"]
-            }
-        except (KeyError, ValueError, TypeError) as error:
-            raise UsageError(
-                f"{path}: line {rows.line_num} has no label, youtube_id, time_start and time_end "
-                "in whole seconds; delete the file to have it downloaded"
-            ) from error
-
-
-# ------------------------------------------------------------------ what was found
-
-
-def report(root: Path, name: str) -> None:
-    """The counts, and a warning where they are not the published ones."""
-    dataset = DATASETS[name]
-    videos = root / "videos"
-    folders = visible_folders(videos) if videos.is_dir() else []
-    files = sum(
-        path.suffix in dataset.endings and not path.name.startswith(".")
-        for folder in folders
-        for path in folder.iterdir()
-    )
-    log.info("%s: %d classes, %d videos", name, len(folders), files)
-    for noun, found, published in (
-        ("classes", len(folders), dataset.classes),
-        ("videos", files, PUBLISHED_VIDEOS.get(name, files)),
-    ):
-        if found != published:
-            log.warning("%s: %d %s, the published set has %d", name, found, noun, published)
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    made = parser("Downloads a video dataset and unpacks it.")
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    made = command_line.parser(__doc__, frames=False)
     made.add_argument(
         "--minimal",
         action="store_true",
@@ -257,27 +62,180 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="Kinetics400: do not remove downloads that are unpacked",
     )
     parsed = made.parse_args(arguments)
-    if parsed.dataset == "MouseSim":
-        raise UsageError(
-            "MouseSim: is not public; place its videos at "
-            f"{parsed.d_root}/MouseSim/videos/{{class}}/*.mov"
-        )
+    info = CATALOGUE[parsed.dataset]
+    if not info.addresses:
+        place = f"{parsed.d_root}/{info.name}/videos/{{class}}/*{info.endings[0]}"
+        raise UsageError(f"{info.name}: is not public; place its videos at {place}")
+    listed = [name for name, other in CATALOGUE.items() if "list" in other.addresses]
     for flag in ("minimal", "keep_archives"):
-        if getattr(parsed, flag) and parsed.dataset != "Kinetics400":
-            raise UsageError(f"--{flag}: is for Kinetics400, not {parsed.dataset}")
+        if getattr(parsed, flag) and info.name not in listed:
+            raise UsageError(f"--{flag}: is for {' and '.join(listed)}, not {info.name}")
     return parsed
 
 
-def main(arguments: list[str]) -> int:
-    asked = parse(arguments)
-    store = Store(asked.d_root / asked.dataset)
-    if asked.dataset == "Kinetics400":
-        good = fill_kinetics(store, asked.minimal, asked.keep_archives)
-    else:
-        good = fill_both(store, asked.dataset, asked.num_workers)
-    report(store.root, asked.dataset)
-    return 0 if good else 1
+def came_through(step: Callable[..., object], *arguments: object) -> bool:
+    """Run the step and return whether it did not fail; a failure is told in one line."""
+    try:
+        step(*arguments)
+    except (DownloadError, ArchiveError, OSError) as error:
+        log.error("%s", error)
+        return False
+    return True
+
+
+# ------------------------------------------------------------------ an archive of videos
+
+
+def fill_both(store: Store, info: DatasetInfo, num_workers: int) -> bool:
+    """Get splits and videos; return whether both came through."""
+    urls = info.addresses
+    missing = [u for folder, u in urls.items() if not store.is_done(file_name(u), folder)]
+    if any(url.endswith(".rar") for url in missing):
+        rar_programs()  # before gigabytes are downloaded
+    videos = partial(unpack_videos, info.endings)
+    if info.archive_of_archives:
+        videos = partial(unpack_archives_of_videos, info.endings, num_workers)
+    good = came_through(fill, store, "splits", urls["splits"], unpack_splits)
+    return came_through(fill, store, "videos", urls["videos"], videos) and good
+
+
+def fill(store: Store, folder: str, url: str, unpack_all: Callable[[Path, Path], object]) -> None:
+    """Download an archive and unpack it into a folder, unless that is done."""
+    name = file_name(url)
+    if store.is_done(name, folder):
+        log.info("%s: done before", name)
+        return
+    archive = store.get(url, name)
+    log.info("%s: unpacking", name)
+    unpack_all(archive, store.root / folder)
+    store.note(name, "done")
+
+
+def unpack_splits(archive: Path, splits: Path) -> None:
+    """Unpack lists of videos."""
+    unpack(archive, splits, flat_places(".txt"))
+
+
+def unpack_videos(endings: Endings, archive: Path, videos: Path) -> None:
+    """Unpack videos that lie in folders of their classes."""
+    unpack(archive, videos, partial(class_places, endings))
+
+
+def unpack_archives_of_videos(
+    endings: Endings, num_workers: int, archive: Path, videos: Path
+) -> None:
+    """Unpack an archive that holds an archive for each class."""
+    hidden = videos / ".unpacking_classes"
+    shutil.rmtree(hidden, ignore_errors=True)  # of a run that was killed
+    try:
+        unpack(archive, hidden / "archives", flat_places(".rar"))
+        parts = sorted((hidden / "archives").iterdir())
+        calls = [(unpack_videos, endings, path, hidden / "videos") for path in parts]
+        good = list(command_line.in_parallel(came_through, calls, num_workers, "classes"))
+        found = [p.relative_to(hidden / "videos").as_posix() for p in hidden.glob("videos/*/*")]
+        move(hidden / "videos", videos, {name: name for name in found})
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    if not all(good):
+        raise ArchiveError(f"{archive}: {good.count(False)} of its {len(good)} archives failed")
+
+
+def flat_places(endings: Endings) -> Plan:
+    """Plan to unpack files without their folders."""
+    return lambda names: {name: PurePosixPath(name).name for name in visible(names, endings)}
+
+
+def class_places(endings: Endings, names: list[str]) -> dict[str, str]:
+    """Plan to unpack videos; the class is the folder's name, however deep that lies."""
+    paths = {name: PurePosixPath(name) for name in visible(names, endings)}
+    return {n: f"{p.parent.name}/{p.name}" for n, p in paths.items() if p.parent.name}
+
+
+def visible(names: list[str], endings: Endings) -> list[str]:
+    """Return the names with these endings that don't start with a dot."""
+    return [n for n in names if n.endswith(endings) and not PurePosixPath(n).name.startswith(".")]
+
+
+# ------------------------------------------------------------------ a list of archives
+
+
+def fill_split(
+    store: Store, info: DatasetInfo, split: str, minimal: bool, keep_archives: bool
+) -> None:
+    """Get the videos of a split; raises DownloadError or ArchiveError if some archives failed."""
+    addresses = {key: address.format(split=split) for key, address in info.addresses.items()}
+    table = annotation_file(store.root, split)
+    if not table.is_file():
+        download(addresses["annotations"], table)
+    labels = {name: label for label, name in read_annotations(table) if label}
+    archive_list = store.get(addresses["list"], file_name(addresses["list"]))
+    urls = archive_list.read_text().split()[: 1 if minimal else None]
+    failed_in_a_row = failed = 0
+    for url in urls:
+        name = f"{split}/{file_name(url)}"  # the splits' archives have the same names
+        if came_through(fill_part, store, info, name, url, labels, minimal):
+            failed_in_a_row = 0
+            if not keep_archives:
+                store.remove(name)
+        else:
+            failed += 1
+            failed_in_a_row += 1
+        if failed_in_a_row == MOST_FAILURES:
+            raise ArchiveError(f"{split}: stopped, {failed_in_a_row} archives in a row failed")
+    if failed:
+        raise ArchiveError(f"{split}: {failed} of {len(urls)} archives failed; run it again")
+
+
+def fill_part(
+    store: Store, info: DatasetInfo, name: str, url: str, labels: dict[str, str], minimal: bool
+) -> None:
+    """Download one of a split's archives and unpack its videos, unless that is done."""
+    if store.is_done(name, "videos") or (minimal and store.is_done(name, "videos", "minimal")):
+        log.info("%s: done before", name)
+        return
+    archive = store.get(url, name)
+    log.info("%s: unpacking", name)
+    most = MINIMAL_VIDEOS if minimal else None
+    plan = partial(labelled_places, info.endings, labels, most)
+    names = unpack(archive, store.root / "videos", plan)
+    unknown = [n for n in visible(names, info.endings) if PurePosixPath(n).stem not in labels]
+    note = store.note(name, "minimal" if minimal else "done", "\n".join(unknown))
+    if unknown:
+        log.warning(
+            "%s: left out %d videos without a row in the annotations, %s ... (all: %s)",
+            *(name, len(unknown), unknown[0], note),
+        )
+
+
+def labelled_places(
+    endings: Endings, labels: dict[str, str], most: int | None, names: list[str]
+) -> dict[str, str]:
+    """Plan to unpack videos of known classes, at most `most` of each, into folders of these."""
+    places: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for name in visible(names, endings):
+        path = PurePosixPath(name)
+        label = labels.get(path.stem)
+        if label is not None and (most is None or counts[label] < most):
+            counts[label] += 1
+            places[name] = f"{class_folder(label)}/{path.name}"
+    return places
+
+
+# ------------------------------------------------------------------ what was found
+
+
+def report(root: Path, info: DatasetInfo) -> None:
+    """Log the counts, and a warning where they are not the published ones."""
+    folders = len(visible_folders(root / "videos"))
+    videos = len(video_files(root / "videos", info.endings))
+    log.info("%s: %d classes, %d videos", info.name, folders, videos)
+    counts = {"classes": (folders, info.num_classes), "videos": (videos, info.num_videos)}
+    for noun, (found, published) in counts.items():
+        if published not in (None, found):
+            message = "%s: %d %s, the published set has %d"
+            log.warning(message, info.name, found, noun, published)
 
 
 if __name__ == "__main__":
-    run_script(main)
+    command_line.run_script(main)

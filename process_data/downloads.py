@@ -1,6 +1,5 @@
 """Files over http: a download goes on where it stopped, and its size is checked."""
 
-import logging
 import os
 import re
 import time
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-log = logging.getLogger("process_data")
+from command_line import log
 
 ATTEMPTS = 5  # in a row that bring nothing new
 PAUSE = 5  # seconds before the second attempt; doubles
@@ -32,7 +31,7 @@ class BrokenTransferError(Exception):
 
 
 class Source(NamedTuple):
-    """An answer, where in the file it starts, and the size of the whole file if it is told."""
+    """A server's answer, where in the file it starts, and the size of the whole file if known."""
 
     answer: HTTPResponse
     start: int
@@ -40,14 +39,14 @@ class Source(NamedTuple):
 
 
 class Store:
-    """A dataset's folder: where its archives are, and which of them are done."""
+    """A data set's folder: where its archives are, and which of them are done."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.archives = root / "archives"
 
     def get(self, url: str, name: str) -> Path:
-        """The archive, downloaded unless it is there or beside; raises DownloadError."""
+        """Return the archive; it is downloaded unless somebody placed it. Raises DownloadError."""
         path = self.archives / name
         for there in (path, self.root / name):
             if there.is_file():
@@ -57,16 +56,18 @@ class Store:
         return path
 
     def is_done(self, name: str, folder: str, note: str = "done") -> bool:
+        """Return whether an archive has such a note, and the folder that it fills is there."""
         return self._path(name, note).is_file() and (self.root / folder).is_dir()
 
     def note(self, name: str, note: str, text: str = "") -> Path:
+        """Write a note on an archive and return its path."""
         path = self._path(name, note)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
 
     def remove(self, name: str) -> None:
-        """Only what was downloaded: an archive that somebody placed stays."""
+        """Remove an archive that was downloaded; one that somebody placed stays."""
         downloaded = self._path(name, "downloaded")
         if downloaded.is_file():
             (self.archives / name).unlink(missing_ok=True)
@@ -77,13 +78,14 @@ class Store:
 
 
 def file_name(url: str) -> str:
+    """Return the name of the file at an address."""
     return PurePosixPath(urlsplit(url).path).name
 
 
 def download(url: str, path: Path) -> None:
-    """Fetches `url` into `path` by way of `path.part`, which a later call goes on with.
+    """Download a file to `path`, by way of `path.part`, which a later call goes on with.
 
-    Raises DownloadError when the server refuses, or attempts bring nothing more.
+    Raises DownloadError if the server refuses, or if attempts bring nothing more.
     """
     if not url.startswith(("http://", "https://")):
         raise DownloadError(f"{url}: is no http address")
@@ -99,6 +101,7 @@ def download(url: str, path: Path) -> None:
 
 
 def fetch_with_patience(url: str, part: Path) -> None:
+    """Fetch a file, with `ATTEMPTS` attempts in a row that bring nothing new."""
     failed, furthest = 0, size_of(part)
     while True:
         try:
@@ -113,30 +116,31 @@ def fetch_with_patience(url: str, part: Path) -> None:
 
 
 def fetch(url: str, part: Path) -> None:
-    """One attempt at what is missing of the file."""
+    """Fetch what is missing of a file, in one attempt."""
     source = connect(url, size_of(part))
     if source is None:
         return
     with source.answer, part.open("ab" if source.start else "wb") as file:
         copy(source, file, part.name.removesuffix(".part"))
-    if source.size not in (None, size_of(part)):
-        had = size_of(part)
+    had = size_of(part)
+    if source.size is not None and source.size != had:
         if had > source.size:
             part.unlink()
         raise BrokenTransferError(f"{had} bytes came instead of {source.size}")
 
 
 def copy(source: Source, file: BinaryIO, label: str) -> None:
-    progress = tqdm(
+    """Copy an answer to a file, with a progress bar."""
+    with tqdm(
         total=source.size, initial=source.start, unit="B", unit_scale=True, desc=label, disable=None
-    )
-    with progress:
+    ) as progress:
         while chunk := read_chunk(source.answer):
             file.write(chunk)
             progress.update(len(chunk))
 
 
 def read_chunk(answer: HTTPResponse) -> bytes:
+    """Read what has arrived; raises BrokenTransferError."""
     try:
         return answer.read1(CHUNK)
     except NETWORK_ERRORS as error:
@@ -144,12 +148,10 @@ def read_chunk(answer: HTTPResponse) -> bytes:
 
 
 def connect(url: str, have: int) -> Source | None:
-    """Asks for what follows the first `have` bytes; None when the file ends there."""
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    """Ask for what follows the first `have` bytes; return None if the file ends there."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        answer = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=TIMEOUT
-        )
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except HTTPError as error:
         if error.code == 416 and have:
             is_whole = error.headers.get("Content-Range") == f"bytes */{have}"
@@ -162,8 +164,11 @@ def connect(url: str, have: int) -> Source | None:
     return as_asked(url, answer, have)
 
 
-def as_asked(url: str, answer: HTTPResponse, have: int) -> Source:
-    """A server may send the whole file although it was asked for its end."""
+def as_asked(url: str, answer: HTTPResponse, have: int) -> Source | None:
+    """Return the answer's place in the file; a server may send all of it though asked for a part.
+
+    If that place is another one, the whole file is asked for.
+    """
     if answer.status != 206:
         size = answer.headers.get("Content-Length")
         return Source(answer, 0, int(size) if size else None)
@@ -175,4 +180,5 @@ def as_asked(url: str, answer: HTTPResponse, have: int) -> Source:
 
 
 def size_of(path: Path) -> int:
+    """Return a file's size; 0 if there is none."""
     return path.stat().st_size if path.exists() else 0

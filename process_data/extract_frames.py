@@ -1,4 +1,4 @@
-"""Decodes a dataset's videos into folders of JPEG frames; run it again to go on after a kill.
+"""Decode a data set's videos into folders of JPEG frames; run it again to go on after a kill.
 
     python process_data/extract_frames.py --d_root DATA --dataset UCF101
 
@@ -15,23 +15,18 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from command_line import (
-    UsageError,
-    add_variant_flags,
-    asked_variant,
-    in_parallel,
-    log,
-    parser,
-    run_script,
-    write_failures,
-)
-from video_datasets import class_folder, frame_file, visible_folders
+from command_line import find_asked, in_parallel, log, parser, run_script, write_failures
+from dataset.frames import frame_file
+from dataset.split_files import class_folder
+from folders import label, video_files
+from utils.errors import UsageError
 
 QUALITY = 80  # of the JPEGs
 TEMPORARY = ".tmp"  # ends the hidden names of what is being made or removed
@@ -41,7 +36,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: broken videos ar
 
 
 class Job(NamedTuple):
-    """`eye`: the half of each frame that is kept, or both."""
+    """A video, the folder of its frames, and their size. `eye`: the half to keep, or both."""
 
     video: Path
     folder: Path
@@ -50,24 +45,24 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`promised`: frames by the video's header. `failure`: why there are no frames, or empty."""
+    """What came of a job. `failure`: why there are no frames, or empty."""
 
     job: Job
     frames: int
-    promised: int
+    promised: int  # frames, by the video's header
     failure: str
 
 
 def main(arguments: list[str]) -> int:
+    """Run the script and return its exit status."""
     options = _parse(arguments)
-    asked = asked_variant(options)
-    root = options.d_root / options.dataset
+    asked = find_asked(options)
     jobs = list_jobs(
-        root / "videos",
-        root / asked.frames,
-        asked.dataset.endings,
-        options.short_side or asked.short_side,
-        options.eye if options.dataset == "MouseSim" else "both",
+        asked.root / "videos",
+        asked.frames,
+        asked.info.endings,
+        options.short_side or asked.variant.short_side,
+        asked.variant.eye or "both",
     )
     for folder in {job.folder.parent for job in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,23 +73,19 @@ def main(arguments: list[str]) -> int:
     for outcome in in_parallel(extract, [(job,) for job in todo], options.num_workers, "videos"):
         outcomes.append(outcome)
         _report(outcome)
-    failed = sorted((_label(o.job), o.failure) for o in outcomes if o.failure)
-    write_failures(root / f"{asked.frames}_failures.csv", failed)
+    failed = sorted((label(o.job.video), o.failure) for o in outcomes if o.failure)
+    write_failures(asked.root / f"{asked.variant.frames}_failures.csv", failed)
     frames = sum(outcome.frames for outcome in outcomes)
     log.info(
         "%d videos extracted, %d skipped (complete), %d failed; %d frames, %.0f frames/s",
-        len(todo) - len(failed),
-        len(jobs) - len(todo),
-        len(failed),
-        frames,
+        *(len(todo) - len(failed), len(jobs) - len(todo), len(failed), frames),
         frames / (time.perf_counter() - started),
     )
     return 1 if failed else 0
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    made = parser(__doc__.split("\n")[0])
-    add_variant_flags(made)
+    made = parser(__doc__)
     made.add_argument(
         "--short_side", type=int, help="pixels of a frame's shorter side, if not the dataset's"
     )
@@ -110,14 +101,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def list_jobs(
     videos: Path, frames: Path, endings: tuple[str, ...], short_side: int, eye: str
 ) -> list[Job]:
-    """Of all classes; raises UsageError for none, and for two videos with the same folder."""
+    """Return a job for each video; raises UsageError for none, and for two with the same folder."""
     remedy = "get them with process_data/download_data.py"
     if not videos.is_dir():
         raise UsageError(f"{videos}: no such folder; {remedy}")
     jobs = [
-        Job(video, frames / class_folder(folder.name) / video.stem, short_side, eye)
-        for folder in visible_folders(videos)
-        for video in _videos(folder, endings)
+        Job(video, frames / class_folder(video.parent.name) / video.stem, short_side, eye)
+        for video in video_files(videos, endings)
     ]
     if not jobs:
         raise UsageError(f"{videos}: holds no class folder with {'/'.join(endings)}; {remedy}")
@@ -128,26 +118,24 @@ def list_jobs(
     return jobs
 
 
-def _videos(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    return sorted(
-        Path(entry)
-        for entry in os.scandir(folder)
-        if entry.name.lower().endswith(endings) and not entry.name.startswith(".")
-    )
-
-
 def remove_leftovers(folder: Path) -> None:
-    """What a killed run left; first renamed, so that a worker of it that still writes fails."""
-    for path in list(folder.iterdir()):
-        if path.name.startswith(".") and path.name.endswith(TEMPORARY):
-            gone = path.with_name(f".leftover-{path.name}")
+    """Remove what a killed run left in a class's folder of frames.
+
+    Its workers may still be at work. The rename makes those that still write fail; a folder that
+    its worker has moved or removed in the meantime is no leftover.
+    """
+    for path in list(folder.glob(f".*{TEMPORARY}")):
+        gone = path.with_name(f".leftover-{path.name}")
+        with suppress(FileNotFoundError):
             os.rename(path, gone)
-            shutil.rmtree(gone)
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def choose(jobs: list[Job], num_workers: int) -> list[Job]:
-    """Those without frames of the right size, the largest videos first: so that at the end no
-    process works on a long one while the others have nothing left."""
+    """Return the jobs that have no frames of the right size yet, the largest videos first.
+
+    So no process is left with a long video at the end while the others have nothing to do.
+    """
     made = {
         folder / name
         for folder in {job.folder.parent for job in jobs}
@@ -156,14 +144,13 @@ def choose(jobs: list[Job], num_workers: int) -> list[Job]:
     checks = [(job,) for job in jobs if job.folder in made]
     sizes = dict(in_parallel(made_size, checks, num_workers, "made before"))
     todo = [job for job in jobs if sizes.get(job) != job.short_side]
-    anew = sum(job in sizes for job in todo)
-    if anew:
+    if anew := sum(job in sizes for job in todo):
         log.info("frames of another size: %d videos extracted anew", anew)
     return sorted(todo, key=lambda job: (-job.video.stat().st_size, job))
 
 
 def made_size(job: Job) -> tuple[Job, int]:
-    """The shorter side of the first frame that is there; 0 if it can't be read."""
+    """Return the shorter side of the job's first frame; 0 if it can't be read."""
     path = job.folder / frame_file(1)
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
     return job, 0 if image is None else min(image.shape)
@@ -173,7 +160,7 @@ def made_size(job: Job) -> tuple[Job, int]:
 
 
 def extract(job: Job) -> Outcome:
-    """Into a hidden folder that is moved to its place when complete."""
+    """Decode a video into a hidden folder that is moved to its place when it is complete."""
     temporary = job.folder.with_name(f".{job.folder.name}.{os.getpid()}{TEMPORARY}")
     # processes work side by side: threads within them, also the decoder's, only get in the way
     cv2.setNumThreads(1)
@@ -196,6 +183,7 @@ def extract(job: Job) -> Outcome:
 
 
 def decoded(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """Yield the frames of an open video."""
     while True:
         there, frame = capture.read()
         if not there:
@@ -204,34 +192,35 @@ def decoded(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
 
 
 def write_frames(folder: Path, frames: Iterator[np.ndarray], short_side: int, eye: str) -> int:
-    """Returns their number."""
+    """Write the frames as JPEG files and return their number."""
     count = 0
     for count, frame in enumerate(frames, 1):
         image = resized(half(frame, eye), short_side)
         _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        with open(os.path.join(folder, frame_file(count)), "wb", buffering=0) as file:
-            file.write(encoded)
+        with open(folder / frame_file(count), "wb", buffering=0) as file:
+            file.write(encoded.data)
     return count
 
 
 def half(frame: np.ndarray, eye: str) -> np.ndarray:
-    """Without the middle column where the width is odd, so that both halves are of one size."""
+    """Return an eye's half. Of an odd width the middle column is left out for equal halves."""
     width = frame.shape[1] // 2
     return {"left": frame[:, :width], "right": frame[:, -width:], "both": frame}[eye]
 
 
 def resized(frame: np.ndarray, short_side: int) -> np.ndarray:
+    """Return the frame with a shorter side of so many pixels."""
     height, width = frame.shape[:2]
     shorter = min(height, width)
     if shorter == short_side:
         return frame
-    size = tuple(round(side * short_side / shorter) for side in (width, height))
+    size = round(width * short_side / shorter), round(height * short_side / shorter)
     shrinks = short_side < shorter
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def move_into_place(temporary: Path, folder: Path) -> None:
-    """A folder that is there already, of another size, goes in one step too."""
+    """Move a folder, also in place of one with frames of another size."""
     try:
         os.rename(temporary, folder)
     except OSError:
@@ -241,23 +230,13 @@ def move_into_place(temporary: Path, folder: Path) -> None:
         shutil.rmtree(old)
 
 
-# ------------------------------------------------------------------ the report
-
-
-def _label(job: Job) -> str:
-    return f"{job.video.parent.name}/{job.video.name}"
-
-
 def _report(outcome: Outcome) -> None:
+    name = label(outcome.job.video)
     if outcome.failure:
-        log.error("%s: %s", _label(outcome.job), outcome.failure)
+        log.error("%s: %s", name, outcome.failure)
     elif outcome.frames < WHOLE * outcome.promised:
-        log.warning(
-            "%s: %d frames decoded, its header says %d",
-            _label(outcome.job),
-            outcome.frames,
-            outcome.promised,
-        )
+        message = "%s: %d frames decoded, its header says %d"
+        log.warning(message, name, outcome.frames, outcome.promised)
 
 
 if __name__ == "__main__":

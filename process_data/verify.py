@@ -1,4 +1,4 @@
-"""Checks a prepared dataset: are all frames of the split files there, and can they be decoded?
+"""Check a prepared data set: are all frames of the split files there, and can they be decoded?
 
     python process_data/verify.py --d_root DATA --dataset UCF101
 
@@ -10,35 +10,25 @@ missing or unreadable or a video's class is unknown; all else is a warning.
 
 import argparse
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-import numpy as np
-
-from command_line import (
-    UsageError,
-    add_variant_flags,
-    asked_variant,
-    in_parallel,
-    parser,
-    run_script,
-)
-from pack_frames import places_of, tar_of
-from split_files import (
+from command_line import find_asked, first_few, in_parallel, parser, run_script
+from dataset import frames
+from dataset.frames import FrameError, frame_file
+from dataset.split_files import (
     CLASSES_FILE,
     Row,
-    first_few,
-    read_classes,
+    class_folder,
+    read_class_list,
     read_root,
     read_rows,
-    split_names,
 )
-from video_datasets import Variant, class_folder, frame_file, frame_numbers
+from utils.config.datasets import CATALOGUE, DatasetInfo
+from utils.config.flags import Config
+from utils.errors import UsageError
 
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-LONGEST_TAIL = 64  # bytes, that some programs leave after a picture's end
 COLUMNS = (
     *("split file", "videos", "published", "classes", "empty classes", "frames"),
     *("missing", "unreadable", "too short"),
@@ -46,7 +36,7 @@ COLUMNS = (
 
 
 class Condition(NamedTuple):
-    """Numbers of a video's frames; `extra`: on the disk, but past its row's count."""
+    """Numbers of a video's frames; `extra` are on the disk, but past its row's count."""
 
     missing: int
     unreadable: int
@@ -60,27 +50,37 @@ class Split(NamedTuple):
     folders: list[Path]
     found: list[Condition]
 
+    def labels(self, chosen: Collection[bool]) -> list[str]:
+        """Return the chosen videos as messages name them."""
+        return [row.label for row, is_chosen in zip(self.rows, chosen, strict=True) if is_chosen]
+
+    @property
+    def classes(self) -> set[str]:
+        """The classes that have videos."""
+        return {row.class_name for row in self.rows}
+
 
 def main(arguments: list[str]) -> int:
+    """Run the script and return its exit status."""
     options = _parse(arguments)
-    asked = asked_variant(options)
-    folder = options.csv_root / asked.split_folder
-    classes = _classes(folder, options.csv_root / options.dataset)
-    rows = _rows(folder, asked)
-    root = read_root(folder) or options.d_root / options.dataset
+    info, variant, d_root = find_asked(options)
+    folder = options.csv_root / (info.name + variant.suffix)
+    classes = {class_folder(n) for n in read_class_list(options.csv_root, info, variant)}
+    rows = read_splits(folder, info)
+    root = read_root(folder) or d_root
     videos = sorted({(root / row.path, row.frames) for split in rows.values() for row in split})
     calls = [(*video, options.quick) for video in videos]
     conditions = dict(in_parallel(examine, calls, options.num_workers, "videos"))
-    tars = sorted({tar_of(video) for video, _ in videos})
+    tars = sorted({frames.tar_of(video) for video, _ in videos})
     bad_tars = [] if options.quick else find_bad(tars, options.num_workers)
 
     splits = {}
-    for name, split in rows.items():
-        folders = [root / row.path for row in split]
-        found = [conditions[root / row.path, row.frames] for row in split]
-        splits[name] = Split(split, folders, found)
+    for name, split_rows in rows.items():
+        folders = [root / row.path for row in split_rows]
+        found = [conditions[root / row.path, row.frames] for row in split_rows]
+        splits[name] = Split(split_rows, folders, found)
     shortest = (options.num_seq_in + options.pred_step) * options.seq_len * options.ds
-    table = [_line(name, split, classes, shortest, asked) for name, split in splits.items()]
+    table = [_line(name, split, classes, shortest, info) for name, split in splits.items()]
     failures = [f"{tar}: does not fit its index; pack it anew" for tar in bad_tars]
     warnings = _overlaps(splits)
     for name, split in splits.items():
@@ -90,18 +90,8 @@ def main(arguments: list[str]) -> int:
     return 1 if failures else 0
 
 
-def _rows(folder: Path, asked: Variant) -> dict[str, list[Row]]:
-    """Of each split file that is there; raises UsageError for none."""
-    paths = {name: folder / f"{name}.csv" for name in split_names(asked.dataset)}
-    rows = {name: read_rows(path) for name, path in paths.items() if path.is_file()}
-    if not rows:
-        raise UsageError(f"{folder}: holds no split files; run process_data/write_csvs.py")
-    return rows
-
-
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    made = parser(__doc__.split("\n")[0], csv_root=True)
-    add_variant_flags(made)
+    made = parser(__doc__, csv_root=True)
     made.add_argument("--num_seq_in", type=int, default=5, help="blocks seen")
     made.add_argument("--pred_step", type=int, default=3, help="blocks predicted; 0 for lc-rnn")
     made.add_argument("--seq_len", type=int, default=5, help="frames in a block")
@@ -109,84 +99,69 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--quick", action="store_true", help="look for the frames, decode none")
     options = made.parse_args(arguments)
     if options.ds is None:
-        options.ds = 5 if options.dataset == "Kinetics400" else 3
+        options.ds = CATALOGUE[options.dataset].stride or Config.ucf_hmdb_ms_ds
     return options
 
 
-def _classes(folder: Path, plain_folder: Path) -> list[str]:
-    """As folders. The list may be that of the dataset without `--eye` or `--k400_big`."""
-    for path in (folder / CLASSES_FILE, plain_folder / CLASSES_FILE):
-        if path.is_file():
-            return [class_folder(name) for name in read_classes(path)]
-    raise UsageError(f"{folder}: has no {CLASSES_FILE}; run process_data/write_csvs.py")
+def read_splits(folder: Path, info: DatasetInfo) -> dict[str, list[Row]]:
+    """Return the rows of each split file that is there; raises UsageError for none."""
+    paths = {name: folder / f"{name}.csv" for name in info.split_names()}
+    rows = {name: read_rows(path) for name, path in paths.items() if path.is_file()}
+    if not rows:
+        raise UsageError(f"{folder}: holds no split files; run process_data/write_csvs.py")
+    return rows
 
 
 # ------------------------------------------------------------------ the frames
 
 
 def examine(folder: Path, count: int, quick: bool) -> tuple[tuple[Path, int], Condition]:
-    """A video that should have `count` frames."""
-    tar = tar_of(folder)
-    if tar.is_file():
-        places = places_of(tar).get(folder.name, np.empty((0, 2), np.int64))
-        wanted = places[:count].tolist()
-        missing, extra = count - len(wanted), len(places) - len(wanted)
+    """Return the condition of a video that should have `count` frames."""
+    there: Collection[int]
+    if frames.is_packed(folder):
+        there = range(1, frames.packed_span(folder).frames + 1)
     else:
-        numbers = frame_numbers(folder)
-        wanted = [number for number in range(1, count + 1) if number in numbers]
-        missing, extra = count - len(wanted), sum(number > count for number in numbers)
-    if quick:
-        return (folder, count), Condition(missing, 0, extra)
-    contents = _from_tar(tar, wanted) if tar.is_file() else _from_folder(folder, wanted)
-    unreadable = sum(not is_picture(content) for content in contents)
-    return (folder, count), Condition(missing, unreadable, extra)
+        there = frames.frame_numbers(folder)
+    wanted = [number for number in range(1, count + 1) if number in there]
+    unreadable = 0 if quick or not wanted else count_unreadable(folder, wanted)
+    extra = sum(number > count for number in there)
+    return (folder, count), Condition(count - len(wanted), unreadable, extra)
 
 
-def _from_folder(folder: Path, numbers: Iterable[int]) -> Iterable[bytes]:
+def count_unreadable(folder: Path, numbers: list[int]) -> int:
+    """Count the frames, numbered from 1, that training can't read."""
+    read = frames.reader(folder)
+    unreadable = 0
     for number in numbers:
         try:
-            yield (folder / frame_file(number)).read_bytes()
-        except OSError:
-            yield b""
-
-
-def _from_tar(tar: Path, places: Iterable[tuple[int, int]]) -> Iterable[bytes]:
-    with open(tar, "rb") as file:
-        for offset, size in places:
-            file.seek(offset)
-            yield file.read(size)
-
-
-def is_picture(content: bytes) -> bool:
-    """Whether it decodes, and is no JPEG that was cut off: those decode to half a picture."""
-    if content.startswith(JPEG_START) and JPEG_END not in content[-LONGEST_TAIL:]:
-        return False
-    try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) is not None
-    except cv2.error:  # of an empty file
-        return False
+            read(number - 1)
+        except FrameError:
+            unreadable += 1
+    return unreadable
 
 
 def find_bad(tars: list[Path], num_workers: int) -> list[Path]:
+    """Return the tars that don't fit their index."""
     calls = [(tar,) for tar in tars if tar.is_file()]
     found = in_parallel(fits_index, calls, num_workers, "tars")
     return sorted(tar for tar, fits in found if not fits)
 
 
 def fits_index(tar: Path) -> tuple[Path, bool]:
-    """Whether the members that the tar itself lists are those of its index, at the same places."""
+    """Compare the members that a tar itself lists, and their places, to its index."""
     try:
+        index = frames.Tar(tar)
         with tarfile.open(tar) as file:
             members = {}
             while (member := file.next()) is not None:
                 members[member.name] = [member.offset_data, member.size]
-                file.members.clear()  # they would fill the memory
-    except (OSError, tarfile.TarError):
+                file.members.clear()  # type: ignore[attr-defined]  # they would fill the memory
+    except (OSError, tarfile.TarError, FrameError):
         return tar, False
     indexed = {
         f"{name}/{frame_file(number)}": place
-        for name, places in places_of(tar).items()
-        for number, place in enumerate(places.tolist(), 1)
+        for name, span in index.videos.items()
+        for number, place in enumerate(index.places[span.first :][: span.frames].tolist(), 1)
     }
     return tar, members == indexed
 
@@ -195,19 +170,18 @@ def fits_index(tar: Path) -> tuple[Path, bool]:
 
 
 def _line(
-    name: str, split: Split, classes: list[str], shortest: int, asked: Variant
+    name: str, split: Split, classes: set[str], shortest: int, info: DatasetInfo
 ) -> tuple[str, ...]:
     videos = len(split.rows)
-    published = (asked.dataset.videos or {}).get(name)
+    published = info.split_sizes.get(name)
     difference = "-" if published is None else "same"
-    if published not in (None, videos):
+    if published is not None and published != videos:
         difference = f"{published} ({videos - published:+})"
-    there = {row.class_name for row in split.rows}
-    of_classes = f"{len(there)}"
-    if asked.dataset.classes not in (None, len(there)):
-        of_classes += f" of {asked.dataset.classes}"
+    of_classes = f"{len(split.classes)}"
+    if info.num_classes not in (None, len(split.classes)):
+        of_classes += f" of {info.num_classes}"
     numbers = (
-        len(set(classes) - there),
+        len(classes - split.classes),
         sum(row.frames for row in split.rows),
         sum(state.missing for state in split.found),
         sum(state.unreadable for state in split.found),
@@ -216,25 +190,23 @@ def _line(
     return (name, f"{videos}", difference, of_classes, *map(str, numbers))
 
 
-def _failures(split: Split, classes: list[str]) -> dict[str, list[str]]:
-    """What is wrong → the videos."""
-    pairs = list(zip(split.rows, split.found, strict=True))
-    known = set(classes)
+def _failures(split: Split, classes: set[str]) -> dict[str, list[str]]:
+    """Return what is wrong, with the videos."""
+    unknown = [row.class_name not in classes for row in split.rows]
     return {
-        "frames missing": [row.label for row, state in pairs if state.missing],
-        "frames unreadable": [row.label for row, state in pairs if state.unreadable],
-        f"class not in {CLASSES_FILE}": [r.label for r in split.rows if r.class_name not in known],
+        "frames missing": split.labels([state.missing > 0 for state in split.found]),
+        "frames unreadable": split.labels([state.unreadable > 0 for state in split.found]),
+        f"class not in {CLASSES_FILE}": split.labels(unknown),
     }
 
 
-def _warnings(split: Split, classes: list[str], shortest: int) -> dict[str, list[str]]:
-    pairs = list(zip(split.rows, split.found, strict=True))
-    there = {row.class_name for row in split.rows}
-    short = [row.label for row in split.rows if row.frames <= shortest]
+def _warnings(split: Split, classes: set[str], shortest: int) -> dict[str, list[str]]:
+    short = [row.frames <= shortest for row in split.rows]
+    extra = [state.extra > 0 for state in split.found]
     return {
-        "classes without videos": sorted(set(classes) - there),
-        f"too short, {shortest} frames or fewer": short,
-        "more frames on the disk than its row says": [row.label for row, s in pairs if s.extra],
+        "classes without videos": sorted(classes - split.classes),
+        f"too short, {shortest} frames or fewer": split.labels(short),
+        "more frames on the disk than its row says": split.labels(extra),
     }
 
 
@@ -247,15 +219,13 @@ def _named(split: str, problems: dict[str, list[str]]) -> list[str]:
 
 
 def _overlaps(splits: dict[str, Split]) -> list[str]:
-    """Training videos that are also in the validation or test set of the same number."""
+    """Name training videos that are also in the validation or test set of the same number."""
     lines = []
-    for name in splits:
+    for name, split in splits.items():
         train = name.replace("test", "train").replace("val", "train")
         if name != train and train in splits:
             trained = set(splits[train].folders)
-            pairs = zip(splits[name].rows, splits[name].folders, strict=True)
-            both = [row.label for row, folder in pairs if folder in trained]
-            if both:
+            if both := split.labels([folder in trained for folder in split.folders]):
                 lines.append(f"{name}: also in {train}: {len(both)} ({first_few(both)})")
     return lines
 

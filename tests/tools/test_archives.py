@@ -19,7 +19,7 @@ import pytest
 
 import archives
 from archives import FILE, FOLDER, OTHER, ArchiveError, Member, unpack, unsafe
-from command_line import UsageError
+from utils.errors import UsageError
 
 VIDEOS = {"UCF-101/Walk/v_Walk (1) #+!&;[x].avi": b"walking", "UCF-101/Run/v_Run.avi": b"r" * 70000}
 SYMLINK = 0o120777

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pytest
 
 import download_data
 import downloads
-from command_line import UsageError
 from download_data import main
 from downloads import DownloadError, download
 from test_archives import files_below, stand_in, write_rar, write_tar, write_zip
+from utils.config.datasets import CATALOGUE
+from utils.errors import UsageError
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -226,7 +228,7 @@ def serve(server: Server, folder: Path, monkeypatch, dataset: str, **names: str)
     """Returns the dataset's folder; the files served are those in folder/made."""
     server.files |= files_below(folder / "made")
     addresses = {key: f"{server.url}/{name}" for key, name in names.items()}
-    monkeypatch.setitem(download_data.ADDRESSES, dataset, addresses)
+    monkeypatch.setitem(CATALOGUE, dataset, replace(CATALOGUE[dataset], addresses=addresses))
     return folder / "root" / dataset
 
 
@@ -253,10 +255,8 @@ def test_ucf101_comes_to_its_place_and_is_done_once(ucf, server, caplog):
 
 
 def test_no_warning_for_the_published_numbers(ucf, monkeypatch, caplog):
-    monkeypatch.setitem(download_data.PUBLISHED_VIDEOS, "UCF101", 2)
-    dataset = download_data.DATASETS["UCF101"]
-    few = type(dataset)("UCF101", dataset.endings, 2)
-    monkeypatch.setitem(download_data.DATASETS, "UCF101", few)
+    few = replace(CATALOGUE["UCF101"], num_classes=2, num_videos=2)
+    monkeypatch.setitem(CATALOGUE, "UCF101", few)
     assert run(ucf) == 0
     assert caplog.text == ""
 
@@ -467,14 +467,14 @@ def test_a_dead_server_is_not_asked_for_every_part(kinetics, server, caplog):
 def test_annotations_that_are_no_annotations(kinetics):
     (kinetics / "annotations").mkdir(parents=True)
     (kinetics / "annotations/train_split.csv").write_text("label,youtube_id\na,b\n")
-    with pytest.raises(UsageError, match=r"train_split\.csv: line 2 has no .*time_start"):
+    with pytest.raises(UsageError, match=r"train_split\.csv, line 2: has no .*time_start"):
         run(kinetics)
 
 
 def test_the_addresses_of_kinetics400_are_torchvisions():
     from torchvision.datasets import Kinetics
 
-    addresses = download_data.ADDRESSES["Kinetics400"]
+    addresses = CATALOGUE["Kinetics400"].addresses
     assert addresses["list"] == Kinetics._TAR_URLS["400"]
     assert addresses["annotations"] == Kinetics._ANNOTATION_URLS["400"]
 

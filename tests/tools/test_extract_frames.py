@@ -14,7 +14,7 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 import extract_frames
-from command_line import UsageError
+from utils.errors import UsageError
 
 SCRIPT = Path(extract_frames.__file__)
 

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +16,7 @@ import pytest
 import pack_frames
 import verify
 import write_csvs
-from command_line import UsageError
+from utils.errors import UsageError
 
 LONG = "v_" + "long" * 40  # no room for this name in a plain tar header
 CLIP = ["--num_seq_in", 2, "--pred_step", 1, "--seq_len", 2, "--ds", 1]  # more than 6 frames
@@ -330,3 +332,28 @@ def test_without_split_files_the_message_names_the_script_that_makes_them(prepar
         path.unlink()
     with pytest.raises(UsageError, match=r"process_data/write_csvs\.py"):
         prepared.run(verify, *CLIP)
+
+
+# ------------------------------------------------------------------ as scripts
+
+
+@pytest.mark.parametrize(
+    "script", ["download_data", "extract_frames", "write_csvs", "verify", "pack_frames"]
+)
+def test_each_script_starts_in_any_folder_without_torch(tmp_path, script):
+    path = Path(verify.__file__).with_name(f"{script}.py")
+    command = [sys.executable, "-X", "importtime", path, "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--d_root" in done.stdout
+    assert "numpy" in done.stderr
+    assert "torch" not in done.stderr
+
+
+def test_a_script_works_in_another_folder_with_several_processes(prepared, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    where = ["--d_root", "..", "--dataset", "ucf101", "--csv_root", "../data"]
+    command = [sys.executable, verify.__file__, *where, "--num_workers", "2", "--ds", "1"]
+    done = subprocess.run(command, cwd=tmp_path / "elsewhere", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert cell(done.stdout, "test_split01", "frames") == "19"

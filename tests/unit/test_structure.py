@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "dataset": {"dataset", "utils"},
     "model": {"model", "utils"},
     "utils": {"utils"},
-    "process_data": {"process_data"},
+    "process_data": {"dataset", "utils"},
 }
 MOST_LINES = 300
 SOURCES = sorted(
