@@ -8,6 +8,11 @@ import torch
 
 from conftest import TINY, run
 from model.training.batches import copied_ahead
+from model.training.build import build_learner
+from model.training.meter import Meter
+from utils.config.flags import Config
+from utils.logs import Progress
+from utils.runtime.device import Runtime
 from utils.samples import Batch
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -89,3 +94,29 @@ def test_a_run_in_a_lower_precision(narrow_backbone, tmp_path, precision):
     assert run(*flags, "--amp", precision) == 0
     table = pd.read_csv(next(tmp_path.glob("*/epochs.csv")))
     assert table.loss.lt(10).all()
+
+
+@needs_gpu
+@pytest.mark.parametrize("model", ["dpc-rnn", "lc-rnn"])
+def test_no_step_waits_for_the_gpu(narrow_backbone, model):
+    """As tests/unit/test_host_waits.py shows without one, and backward and update as well."""
+    settings = {"dataset": "Gabors", "img_dim": 32, "num_seq_in": 2, "pred_step": 1, "seed": 1}
+    config = Config(**settings, model=model)
+    runtime = Runtime(GPU)
+    learner = build_learner(config, num_classes=5, whole_videos=False, runtime=runtime)
+    meter = Meter(runtime, Progress("a pass", total=3, log_freq=10))
+    clip = torch.randint(256, (4, config.num_blocks, 3, 5, 32, 32)).byte()
+    labels = torch.zeros(4, config.num_blocks, 5, 2, dtype=torch.long)
+    batch = Batch(clip.pin_memory(), labels.pin_memory(), torch.arange(4).pin_memory())
+    learner.train()
+    for number, arrived in enumerate(copied_ahead([batch] * 3, GPU)):
+        torch.cuda.set_sync_debug_mode("error" if number else "default")  # the first one prepares
+        try:
+            with learner.autocast():
+                output = learner.forward(arrived)
+            learner.backward(output.loss)
+            learner.update()
+            meter.add(arrived, output)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert meter.means().loss > 0
