@@ -34,10 +34,16 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """Copy the tensors to the device, without waiting for pinned ones."""
-        clip, labels, item, windows = (
-            part if part is None else part.to(device, non_blocking=True) for part in self[:4]
+
+        def copy(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part.to(device, non_blocking=True)
+
+        return self._replace(
+            clip=copy(self.clip),
+            labels=copy(self.labels),
+            item=self.item.to(device, non_blocking=True),
+            windows=copy(self.windows),
         )
-        return self._replace(clip=clip, labels=labels, item=item, windows=windows)
 
 
 class ClassInfo(NamedTuple):

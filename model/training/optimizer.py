@@ -61,6 +61,7 @@ def freeze_all_but(model: nn.Module, groups: list[Group]) -> None:
 
 
 def make_optimizer(groups: list[Group], lr: float, weight_decay: float) -> Adam:
+    """Return Adam over the groups, each at its own rate."""
     settings = [{"params": g.parameters, "lr": lr * g.factor, "name": g.name} for g in groups]
     return Adam(settings, lr=lr, weight_decay=weight_decay, fused=True)
 

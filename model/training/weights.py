@@ -1,4 +1,4 @@
-"""Weights from a checkpoint into a model: names of all code bases, and a report of what fitted."""
+"""Load weights from a checkpoint into a model, whatever code base named them."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ DUPLICATE_CELL = re.compile(r"^agg\.ConvGRUCell_(\d\d)\.")
 
 
 class Report(NamedTuple):
-    """Names of tensors, without the second name of the aggregator's cell."""
+    """What became of each tensor, by name; the aggregator's cell has one name here."""
 
     loaded: list[str]
     missing: list[str]
@@ -26,7 +26,7 @@ class Report(NamedTuple):
 
 
 def weights_of(content: dict[str, Any], flag: str, path: Path | str) -> dict[str, Tensor]:
-    """The `state_dict`, one name for each tensor: no `module.`, `agg.cell_list.0` for the cell."""
+    """Return the file's `state_dict`, with one name for each tensor as in `canonical`."""
     state = content.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(f"--{flag} {path}: has no state_dict; name a checkpoint of a model")
@@ -34,12 +34,13 @@ def weights_of(content: dict[str, Any], flag: str, path: Path | str) -> dict[str
 
 
 def canonical(key: str) -> str:
+    """Return a tensor's name without `module.`, and with `agg.cell_list.0` for the GRU's cell."""
     key = key.removeprefix("module.")
     return DUPLICATE_CELL.sub(lambda match: f"agg.cell_list.{int(match[1])}.", key)
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> Report:
-    """Copies every tensor whose name and shape fit; the rest of the model stays as it is."""
+    """Copy every tensor whose name and shape fit; leave the rest of the model as it is."""
     report = Report([], [], [], [])
     wanted = {canonical(key): value for key, value in model.state_dict().items()}
     for key, value in wanted.items():
@@ -55,7 +56,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> Report:
 
 
 def load_exactly(model: nn.Module, weights: dict[str, Tensor], flag: str, path: Path | str) -> None:
-    """All tensors of the model, or UsageError."""
+    """Load all tensors of the model; raises UsageError if one is missing or has another shape."""
     report = load_weights(model, weights)
     wrong = report.missing + report.other_size
     if wrong:
@@ -63,7 +64,10 @@ def load_exactly(model: nn.Module, weights: dict[str, Tensor], flag: str, path: 
 
 
 def load_pretrained(model: nn.Module, weights: dict[str, Tensor], path: str) -> Report:
-    """Raises UsageError where the backbone is not the model's, or too little of it is there."""
+    """Load what fits, and log what was loaded, missing and left out.
+
+    Raises UsageError if the backbone is another one, or too little of it is there.
+    """
     report = load_weights(model, weights)
     body = [key for key in report.other_size if not key.startswith("final_fc.")]
     if body:
@@ -99,7 +103,7 @@ def load_pretrained(model: nn.Module, weights: dict[str, Tensor], path: str) -> 
 
 
 def summary(keys: list[str]) -> str:
-    """Counts by part of the model, such as `backbone 60, agg 6`."""
+    """Return the number of tensors in each part of the model, such as `backbone 60, agg 6`."""
     parts = Counter(
         key.split(".")[0] + (" statistics" if key.endswith(STATISTICS) else "") for key in keys
     )
@@ -109,7 +113,7 @@ def summary(keys: list[str]) -> str:
 def load_classifier(
     model: nn.Module, content: dict[str, Any], classes: tuple[ClassInfo, ...], path: str
 ) -> None:
-    """A whole lc-rnn for these classes, or UsageError."""
+    """Load a whole lc-rnn; raises UsageError unless its classes are those of the data set."""
     weights = weights_of(content, "test", path)
     if "final_fc.1.weight" not in weights:
         raise UsageError(
