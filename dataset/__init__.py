@@ -1,0 +1,1 @@
+"""What a sample is: clips of Gabor stimuli and of videos, and the batches made of them."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from dataset import frames, split_files
 from dataset.augmentation import preset_of
 from dataset.split_files import VideoList, how_to_make
-from dataset.videos import ClipShape, VideoClips, VideoOptions, Videos, WholeVideos
+from dataset.videos import VideoClips, VideoOptions, Videos, WholeVideos
 from utils.config.datasets import CATALOGUE
 from utils.config.flags import Config
 from utils.errors import UsageError
@@ -25,11 +25,12 @@ def video_dataset(config: Config, mode: str) -> Videos:
     """Build the clips of a mode (train, val), or whole videos (test); raises UsageError."""
     info = CATALOGUE[config.dataset]
     split = read_split(config, mode)
-    shape = ClipShape(config.num_blocks, config.seq_len, info.stride or config.ucf_hmdb_ms_ds)
     options = VideoOptions(
         seed=config.seed,
         mode=mode,
-        shape=shape,
+        N=config.num_blocks,
+        L=config.seq_len,
+        ds=info.stride or config.ucf_hmdb_ms_ds,
         preset=preset_of(config, mode),
         pad_short=config.pad_short,
         redraw=mode == "train",
@@ -39,7 +40,7 @@ def video_dataset(config: Config, mode: str) -> Videos:
     dataset = kind(split.videos, split.classes, options)
     if not len(dataset):
         raise UsageError(
-            f"{split.path}: no video has more than {shape.span} frames, what a clip needs; lower "
+            f"{split.path}: no video has more than {options.span} frames, what a clip needs; lower "
             "--num_seq_in, --seq_len or --ucf_hmdb_ms_ds, or add --pad_short"
         )
     if short := dataset.total - len(dataset):

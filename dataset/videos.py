@@ -25,34 +25,23 @@ VIDEOS_TRIED = 10
 
 
 @dataclass(frozen=True)
-class ClipShape:
-    """N blocks of L frames, `ds` frames apart."""
+class VideoOptions:
+    """How samples are made of videos: N blocks of L frames, `ds` frames apart, and what more."""
 
+    seed: int
+    mode: str
     N: int
     L: int
     ds: int
+    preset: Preset
+    pad_short: bool  # videos that are too short repeat their last frame, or else are left out
+    redraw: bool  # another clip takes the place of one that can't be read, or else none does
+    records_predictions: bool
 
     @property
     def span(self) -> int:
         """The number of frames that a video must exceed to hold a clip."""
         return self.N * self.L * self.ds
-
-
-@dataclass(frozen=True)
-class VideoOptions:
-    """How samples are made of videos.
-
-    `pad_short`: videos that are too short repeat their last frame; otherwise they are left out.
-    `redraw`: another clip takes the place of one that can't be read; otherwise none does.
-    """
-
-    seed: int
-    mode: str
-    shape: ClipShape
-    preset: Preset
-    pad_short: bool
-    redraw: bool
-    records_predictions: bool
 
 
 class Videos:
@@ -65,7 +54,6 @@ class Videos:
         self.videos = videos
         self.classes = tuple(ClassInfo(name, name, None) for name in class_names)
         self.options = options
-        self.shape = options.shape
         self.records_predictions = options.records_predictions
         padded = options.pad_short & (videos.frames > 0)
         self.items = np.flatnonzero(self.long_enough() | padded)
@@ -138,12 +126,13 @@ class VideoClips(Videos):
 
     def long_enough(self) -> np.ndarray:
         """Return of each video whether it has more frames than a clip spans."""
-        return self.videos.frames > self.shape.span
+        return self.videos.frames > self.options.span
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, index = key
         asked = item = int(self.items[index])
-        seed, mode, shape = self.options.seed, self.options.mode, self.shape
+        seed, mode = self.options.seed, self.options.mode
+        shape = self.options.N, self.options.L, self.options.ds
         rng = stream(seed, "clip", mode, epoch, index)
         augmentation = stream(seed, "augmentation", mode, epoch, index)
         faults: dict[Fault, None] = {}  # each once, in order
@@ -151,9 +140,8 @@ class VideoClips(Videos):
             if attempt and attempt % STARTS_TRIED == 0:
                 others = self.items[self.items != item]
                 item = int(rng.choice(others)) if len(others) else item
-            starts = clips.num_starts(self.videos.frames[item], shape.N, shape.L, shape.ds)
-            start = int(rng.integers(max(1, starts)))
-            numbers = clips.clip_frames(start, shape.N, shape.L, shape.ds)
+            starts = clips.num_starts(self.videos.frames[item], *shape)
+            numbers = clips.clip_frames(int(rng.integers(max(1, starts))), *shape)
             try:
                 clip, labels = self.augmented(item, numbers, augmentation)
             except FrameError as error:
@@ -170,11 +158,12 @@ class WholeVideos(Videos):
 
     def long_enough(self) -> np.ndarray:
         """Return of each video whether it has the blocks of a window."""
-        return clips.num_blocks(self.videos.frames, self.shape.L, self.shape.ds) >= self.shape.N
+        blocks = clips.num_blocks(self.videos.frames, self.options.L, self.options.ds)
+        return blocks >= self.options.N
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         item = int(self.items[key[1]])
-        N, L, ds = self.shape.N, self.shape.L, self.shape.ds
+        N, L, ds = self.options.N, self.options.L, self.options.ds
         K = max(N, int(clips.num_blocks(self.videos.frames[item], L, ds)))
         windows = clips.window_starts(K, N)[:, None] + np.arange(N)  # [W, N]
         rng = stream(self.options.seed, "augmentation", "test", item)

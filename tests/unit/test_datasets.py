@@ -3,9 +3,11 @@
 import pytest
 
 from dataset.augmentation import DPC_PRESETS
-from dataset.build import KINDS
+from dataset.build import KINDS, build_dataset
 from published_splits import SPLIT_LISTS
 from utils.config.datasets import CATALOGUE, NAMES, VIDEOS, short_name
+from utils.config.flags import Config
+from utils.errors import UsageError
 
 INFOS = list(CATALOGUE.values())
 VIDEO_INFOS = [info for info in INFOS if info.kind == VIDEOS]
@@ -57,3 +59,8 @@ def test_split_files_of_several_splits_are_numbered():
 def test_flags_choose_the_frames(name, eye, large, suffix, flags):
     variant = CATALOGUE[name].variant(eye, large)
     assert (variant.suffix, variant.frames, variant.flags) == (suffix, f"frames{suffix}", flags)
+
+
+def test_an_unknown_design_is_refused_with_the_names_of_those_there_are():
+    with pytest.raises(UsageError, match="--gabor_design moire: unknown; take one of dpc, gillon2"):
+        build_dataset(Config(dataset="Gabors", gabor_design="moire"), "train")

@@ -156,6 +156,8 @@ CATALOGUE = {
 NAMES = {
     spelling.lower(): name for name, info in CATALOGUE.items() for spelling in (name, *info.aliases)
 }
+ALL_NAMES = ", ".join(" or ".join((name, *info.aliases)) for name, info in CATALOGUE.items())
+LAST_SPLIT = max(number for info in CATALOGUE.values() for number in info.splits)
 
 
 def short_name(dataset: str, eye: str) -> str:

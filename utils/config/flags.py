@@ -6,7 +6,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from utils.config.datasets import CATALOGUE, NAMES
+from utils.config.datasets import ALL_NAMES, CATALOGUE, LAST_SPLIT, NAMES
 from utils.errors import UsageError
 
 MODELS = {"dpc-rnn": "dpc-rnn", "dpc": "dpc-rnn", "lc-rnn": "lc-rnn", "lc": "lc-rnn"}
@@ -70,10 +70,10 @@ class Config:
     not_save_best: bool = run(False, "neither validate nor keep the best model")
     overwrite: bool = run(False, "replace a run folder of the same name", on_resume="start")
 
-    dataset: str = data("UCF101", "UCF101, HMDB51, Kinetics400 (k400), MouseSim, Gabors; any case")
+    dataset: str = data("UCF101", f"{ALL_NAMES}; any case")
     data_path_dir: str = data("process_data/data", "folder of split files", on_resume="technical")
     temp_data_dir: str = data("", "a node's own disk that holds the frames", on_resume="technical")
-    split: int = data(1, "which split of UCF101 or HMDB51, 1 to 3", least=1, most=3)
+    split: int = data(1, "which split of UCF101 or HMDB51, 1 to 3", least=1, most=LAST_SPLIT)
     eye: str = data("right", "the eye of MouseSim", choices=("left", "right", "both"))
     img_dim: int = data(128, "height and width of the images, in pixels", least=32)
     seq_len: int = data(5, "frames in a block", least=1)
