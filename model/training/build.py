@@ -1,49 +1,19 @@
-"""From a configuration to the task that is trained: the one place that chooses the network."""
+"""From a configuration to a learner on its device."""
 
 import os
 import shutil
-from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import nn
 
-from model.dpc import DPC_RNN
-from model.fast.resnet_2d3d import FastResNet2d3d
-from model.fast.score_blocks import contrast_in_blocks
-from model.lc import LC_RNN
-from model.losses import contrast
-from model.resnet_2d3d import ResNet2d3d
 from model.training.learner import Learner
 from model.training.optimizer import freeze_all_but, make_optimizer, parameter_groups
-from model.training.tasks import ClassificationTask, ContrastiveTask, Task, WholeVideoTask
+from model.training.tasks import Task, WholeVideoTask, build_task
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.logs import log
 from utils.runtime.device import Runtime
-from utils.runtime.processes import ALONE, Processes
 from utils.streams import stream
-
-
-def build_task(
-    config: Config, num_classes: int, whole_videos: bool = False, processes: Processes = ALONE
-) -> Task:
-    """Return the task with weights drawn from torch's default generator.
-
-    `whole_videos`: lc-rnn is given whole videos with windows, rather than clips.
-    """
-    backbone: Callable[[str, bool], ResNet2d3d] = ResNet2d3d
-    if not config.plain:
-        backbone = partial(FastResNet2d3d, grad_checkpoint=config.grad_checkpoint)
-    sizes = (config.net, config.img_dim, config.num_seq_in, config.seq_len)
-    if config.is_dpc:
-        predictor = DPC_RNN(*sizes, config.pred_step, config.track_bn, backbone)
-        loss = contrast if config.plain else contrast_in_blocks
-        return ContrastiveTask(predictor, processes if config.gather_negatives else ALONE, loss)
-    classifier = LC_RNN(*sizes, num_classes, config.dropout, backbone)
-    if whole_videos:
-        return WholeVideoTask(classifier, config.batch_size)
-    return ClassificationTask(classifier)
 
 
 def build_learner(

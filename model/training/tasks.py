@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,11 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.dpc import DPC_RNN
+from model.fast.resnet_2d3d import FastResNet2d3d
 from model.fast.score_blocks import contrast_in_blocks
 from model.lc import LC_RNN
-from model.losses import Contrast
+from model.losses import Contrast, contrast
 from model.metrics import hits
+from model.resnet_2d3d import ResNet2d3d
 from model.training.gathering import gather_clips
+from utils.config.flags import Config
 from utils.runtime.processes import ALONE, Processes
 from utils.samples import Batch
 
@@ -181,3 +185,24 @@ def ranked(logits: Tensor, labels: Tensor, loss: Tensor) -> Predictions:
     order = logits.argsort(dim=2, descending=True, stable=True)  # [B, Q, classes]
     rank = 1 + (order == labels[..., :1]).int().argmax(dim=2)  # [B, Q]
     return Predictions(labels, order[..., 0], loss, rank)
+
+
+def build_task(
+    config: Config, num_classes: int, whole_videos: bool = False, processes: Processes = ALONE
+) -> Task:
+    """Return the task with weights drawn from torch's default generator.
+
+    `whole_videos`: lc-rnn is given whole videos with windows, rather than clips.
+    """
+    backbone: Callable[[str, bool], ResNet2d3d] = ResNet2d3d
+    if not config.plain:
+        backbone = partial(FastResNet2d3d, grad_checkpoint=config.grad_checkpoint)
+    sizes = (config.net, config.img_dim, config.num_seq_in, config.seq_len)
+    if config.is_dpc:
+        predictor = DPC_RNN(*sizes, config.pred_step, config.track_bn, backbone)
+        loss = contrast if config.plain else contrast_in_blocks
+        return ContrastiveTask(predictor, processes if config.gather_negatives else ALONE, loss)
+    classifier = LC_RNN(*sizes, num_classes, config.dropout, backbone)
+    if whole_videos:
+        return WholeVideoTask(classifier, config.batch_size)
+    return ClassificationTask(classifier)

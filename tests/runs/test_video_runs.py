@@ -13,8 +13,7 @@ import torch
 from conftest import run, save_as_published
 from dataset.build import build_dataset
 from model import resnet_2d3d
-from model.training.build import build_task
-from model.training.tasks import Task, WholeVideoTask
+from model.training.tasks import Task, WholeVideoTask, build_task
 from model.training.weights import load_exactly, weights_of
 from test_run import records
 from utils.config.flags import Config, from_stored

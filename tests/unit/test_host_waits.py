@@ -15,9 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from model.training import meter, tasks
-from model.training.build import build_task
 from model.training.meter import Meter
-from model.training.tasks import Task
+from model.training.tasks import Task, build_task
 from utils.config.flags import Config
 from utils.logs import Progress
 from utils.runtime.device import Runtime

@@ -11,7 +11,7 @@ from dataset.build import build_loader
 from model.dpc import score
 from model.lc import LC_RNN
 from model.metrics import hits
-from model.training.build import build_learner, build_task
+from model.training.build import build_learner
 from model.training.guard import Guard
 from model.training.learner import Learner
 from model.training.loop import estimate_statistics, norms_without_statistics
@@ -25,7 +25,7 @@ from model.training.optimizer import (
     set_rates,
 )
 from model.training.saving import Saver, State
-from model.training.tasks import ClassificationTask, ContrastiveTask, Output, Task
+from model.training.tasks import ClassificationTask, ContrastiveTask, Output, Task, build_task
 from utils.config.flags import Config
 from utils.errors import RunError, UsageError
 from utils.logs import Progress
@@ -250,7 +250,7 @@ def test_weights_that_are_not_finite_reach_no_checkpoint(saver, value):
     with torch.no_grad():
         saver.learner.model.network_pred[2].bias[0] = value
     for save in (saver.save_position, lambda: saver.save(State(epoch=1))):
-        with pytest.raises(RunError, match="not finite .* resume it with a lower rate"):
+        with pytest.raises(RunError, match=r"not finite .* resume it with a lower rate"):
             save()
     assert not list(saver.folder.iterdir())
 
