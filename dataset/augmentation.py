@@ -45,8 +45,9 @@ class Crop(NamedTuple):
         if self.sized_p and rng.random() < self.sized_p:
             return random_sized_box(rng, height, width)
         if self.centred:
-            return centre_box(height, width, self.side)
-        top, left = rng.integers((height - self.side + 1, width - self.side + 1)).tolist()
+            top, left = round((height - self.side) / 2), round((width - self.side) / 2)
+        else:
+            top, left = rng.integers((height - self.side + 1, width - self.side + 1)).tolist()
         return Box(top, left, self.side, self.side)
 
 
@@ -144,11 +145,6 @@ def random_sized_box(rng: np.random.Generator, height: int, width: int) -> Box:
             return Box(int(top), int(left), box_height, box_width)
     side = min(height, width)
     return Box((height - side) // 2, (width - side) // 2, side, side)
-
-
-def centre_box(height: int, width: int, side: int) -> Box:
-    """Return the square of `side` pixels at the centre."""
-    return Box(round((height - side) / 2), round((width - side) / 2), side, side)
 
 
 # dpc-rnn's augmentations by name, in training and validation alike, from (img_dim, bilinear).

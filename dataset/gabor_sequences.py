@@ -50,10 +50,6 @@ class Session(NamedTuple):
     orientation: np.ndarray
     is_unexpected: np.ndarray
 
-    def after(self, number: int) -> "Session":
-        """Return the session without its first `number` sequences."""
-        return Session(self.orientation[number:], self.is_unexpected[number:])
-
 
 class ClipPlan(NamedTuple):
     """The M images of a clip, and the image that each frame shows.

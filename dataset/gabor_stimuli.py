@@ -92,10 +92,10 @@ def draw_images(
     sizes: np.ndarray,
     orientations: np.ndarray,
     *,
-    height: int,
-    width: int,
-    deg_per_pix: float,
     design: Design,
+    height: int = CANVAS,
+    width: int = CANVAS,
+    deg_per_pix: float = FIELD_DEG / CANVAS,
     rows: np.ndarray | None = None,
     columns: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -114,16 +114,12 @@ def draw_images(
     if drawn.any():
         nominal_pixels = np.asarray(sizes, np.float64)[drawn] / deg_per_pix
         pixels = design.to_pixels(SIZE_PER_NOMINAL * nominal_pixels)
-        if design.cycles_per_deg is None:
-            frequencies = 1 / pixels
-        else:
-            frequencies = np.full_like(pixels, design.cycles_per_deg * deg_per_pix)
-        patches = Patches(
-            centres=design.place(np.asarray(centres, np.float64)[drawn]),
-            sigmas=pixels / SIGMAS_PER_SIZE,
-            frequencies=frequencies,
-            angles=np.radians(orientations[drawn]),
-        )
+        frequencies = 1 / pixels
+        if design.cycles_per_deg is not None:
+            frequencies[:] = design.cycles_per_deg * deg_per_pix
+        places = design.place(np.asarray(centres, np.float64)[drawn])
+        angles = np.radians(orientations[drawn])
+        patches = Patches(places, pixels / SIGMAS_PER_SIZE, frequencies, angles)
         images[drawn] = design.quantise(design.compose(patches, rows, columns))
     return images
 
@@ -139,26 +135,19 @@ class _Factors(NamedTuple):
     sin: np.ndarray
 
 
-def _factors(offsets: np.ndarray, sigmas: np.ndarray, wave: np.ndarray, phase: float) -> _Factors:
-    """Compute the factors at `offsets` from the centre, `[M, G, n]` in pixels.
-
-    `sigmas` (pixels) and `wave` (radians per pixel) are `[M, G]`.
-    """
-    offsets = offsets.astype(np.float32)
-    scale = (np.sqrt(0.5) / sigmas).astype(np.float32)[..., None]
-    angle = offsets * wave.astype(np.float32)[..., None] - np.float32(phase)
-    return _Factors(np.exp(-((offsets * scale) ** 2)), np.cos(angle), np.sin(angle))
-
-
 def _axes(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> tuple[_Factors, _Factors]:
     """Return the row and column factors; `rows` and `columns` are `[n]`, or `[M, G, n]` of each."""
     centres, sigmas, frequencies, angles = patches
-    wave = 2 * np.pi * frequencies
-    down = _factors(rows - centres[..., 0, None], sigmas, wave * np.sin(angles), 0.0)
-    right = _factors(
-        columns - centres[..., 1, None], sigmas, wave * np.cos(angles), 2 * np.pi * PHASE
-    )
-    return down, right
+    scale = (np.sqrt(0.5) / sigmas).astype(np.float32)[..., None]
+    waves = 2 * np.pi * frequencies  # radians per pixel
+
+    def factors(pixels: np.ndarray, axis: int, wave: np.ndarray, phase: float) -> _Factors:
+        offsets = (pixels - centres[..., axis, None]).astype(np.float32)
+        angle = offsets * wave.astype(np.float32)[..., None] - np.float32(phase)
+        return _Factors(np.exp(-((offsets * scale) ** 2)), np.cos(angle), np.sin(angle))
+
+    down = factors(rows, 0, waves * np.sin(angles), 0.0)
+    return down, factors(columns, 1, waves * np.cos(angles), 2 * np.pi * PHASE)
 
 
 def _add_and_clip(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -195,11 +184,10 @@ def _paint_over(patches: Patches, rows: np.ndarray, columns: np.ndarray) -> np.n
 
     images = np.zeros((len(patches.sigmas), len(rows), len(columns)), np.float32)
     h, w = painted.shape[2:]
-    for m, image in enumerate(images):
-        for g in range(painted.shape[1]):
-            window = image[top[m, g] : top[m, g] + h, left[m, g] : left[m, g] + w]
-            window *= shown[m, g]
-            window += painted[m, g]
+    for m, g in np.ndindex(top.shape):
+        window = images[m, top[m, g] : top[m, g] + h, left[m, g] : left[m, g] + w]
+        window *= shown[m, g]
+        window += painted[m, g]
     return images
 
 

@@ -9,15 +9,7 @@ import torch
 from dataset import gray_pixels
 from dataset.augmentation import Draw, Preset
 from dataset.gabor_sequences import ClipPlan, Sequences, Session, draw_session, plan_clip
-from dataset.gabor_stimuli import (
-    CANVAS,
-    FIELD_DEG,
-    Design,
-    Layout,
-    draw_images,
-    draw_jitter,
-    draw_layout,
-)
+from dataset.gabor_stimuli import CANVAS, Design, Layout, draw_images, draw_jitter, draw_layout
 from utils.gabor_utils import IMAGES, D, GaborClasses, U, gabor_classes
 from utils.samples import Batch, ClassInfo
 from utils.streams import stream
@@ -70,8 +62,8 @@ class GaborDataset:
     class_totals = None  # not known before the clips are drawn
 
     @cached_property
-    def labels(self) -> GaborClasses:
-        """The classes, and which image has which."""
+    def class_table(self) -> GaborClasses:
+        """The classes, and the class of each image."""
         return gabor_classes(
             self.sequences.design.orientations,
             gray=self.sequences.gray,
@@ -82,7 +74,7 @@ class GaborDataset:
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
         """The classes, in the order of their indices."""
-        return self.labels.classes
+        return self.class_table.classes
 
     @property
     def static_blocks(self) -> bool:
@@ -125,7 +117,7 @@ class GaborDataset:
         images = self._draw(self._layouts(plan, epoch, index), orientations, draw)  # [M, 1, H, W]
 
         frames = plan.frames.reshape(self.num_blocks, self.seq_len)
-        labels = self.labels.labels(plan.images, plan.orientation)[frames]  # [N, L, 2]
+        labels = self.class_table.labels(plan.images, plan.orientation)[frames]  # [N, L, 2]
         if self.static_blocks:
             frames = frames[:, :1]
         clip = torch.from_numpy(images)[torch.from_numpy(frames)]  # [N, L, 1, H, W]
@@ -139,7 +131,8 @@ class GaborDataset:
             return None
         step = self.sequences.session_step(num_frames)
         length = (self.length + 1) * step + 1
-        return session_of(design, length, self.seed, self.mode, epoch).after(index * step)
+        whole = session_of(design, length, self.seed, self.mode, epoch)
+        return Session(*(values[index * step :] for values in whole))
 
     def _layouts(self, plan: ClipPlan, epoch: int, index: int) -> list[Layout]:
         """Return the layout of each image."""
@@ -153,17 +146,10 @@ class GaborDataset:
         pixels = None
         if gray_pixels.only_picks_pixels(self.preset):
             pixels = gray_pixels.nearest_pixels(CANVAS, self.preset.img_dim)
-        centres, sizes = (np.stack(values) for values in zip(*layouts, strict=True))
+        centres, sizes = map(np.stack, zip(*layouts, strict=True))  # [M, G, 2], [M, G]
+        design = self.sequences.design
         images = draw_images(
-            centres,  # [M, G, 2]
-            sizes,  # [M, G]
-            orientations,
-            height=CANVAS,
-            width=CANVAS,
-            deg_per_pix=FIELD_DEG / CANVAS,
-            design=self.sequences.design,
-            rows=pixels,
-            columns=pixels,
+            centres, sizes, orientations, design=design, rows=pixels, columns=pixels
         )[:, None]
         if pixels is None:
             images = gray_pixels.geometry(images, self.preset, draw)

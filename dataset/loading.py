@@ -4,7 +4,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -39,10 +39,8 @@ class EpochBatches:
     epoch: int = 0
     done: int = 0
 
-    @property
-    def divided(self) -> bool:
-        """Whether each rank gets a part of every batch."""
-        return self.batch_size >= self.processes.count
+    def __post_init__(self) -> None:
+        self.divided = self.batch_size >= self.processes.count
 
     def __len__(self) -> int:
         whole, rest = divmod(self.length, self.batch_size)
@@ -60,18 +58,13 @@ class EpochBatches:
         if self.shuffle:
             rng = stream(self.seed, "order", self.mode, self.epoch)
             order = rng.permutation(self.length).tolist()
+        rank, count = self.processes.rank, self.processes.count
         for number in self.numbers():
             indices = order[number * self.batch_size : (number + 1) * self.batch_size]
-            yield [(self.epoch, index) for index in self._part(indices)]
-
-    def _part(self, indices: list[int]) -> list[int]:
-        if not self.divided:
-            return indices
-        rank, count = self.processes.rank, self.processes.count
-        size = len(indices)
-        if self.even:
-            size -= size % count
-        return indices[size * rank // count : size * (rank + 1) // count]
+            if self.divided:
+                size = len(indices) - (len(indices) % count if self.even else 0)
+                indices = indices[size * rank // count : size * (rank + 1) // count]
+            yield [(self.epoch, index) for index in indices]
 
 
 class ClipLoader:
@@ -106,20 +99,6 @@ class ClipLoader:
 
     def __len__(self) -> int:
         return len(self.order)
-
-    # to be removed once model/training/run.py and run_model.py read `samples` and `batches`
-    @property
-    def dataset(self) -> Any:
-        """Return the data set."""
-        return self.samples
-
-    @property
-    def batch_sampler(self) -> EpochBatches:
-        """Return the order of the batches."""
-        return self.order
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self._loader)
 
     def batches(self, epoch: int, done: int = 0) -> Iterator[Batch]:
         """Yield the epoch's numbered batches, without the first `done` ones."""

@@ -10,16 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from dataset.augmentation import (
-    BRIGHTNESS,
-    CONTRAST,
-    HUE,
-    IN_COLOUR,
-    SATURATION,
-    Box,
-    Draw,
-    Preset,
-)
+from dataset.augmentation import BRIGHTNESS, CONTRAST, IN_COLOUR, Box, Draw, Preset
 from dataset.gray_pixels import nearest_pixels
 
 LUMA = np.array([0.114, 0.587, 0.299])  # of blue green red (ITU-R 601)
@@ -41,13 +32,8 @@ def augment_clip(frames: Iterable[np.ndarray], preset: Preset, draw: Draw, N: in
             k = m if len(draw.factors) > 1 else 0
             image = jitter(image, draw.factors[k], draw.order[k])
         images.append(image)
-    return stack(images, N)
-
-
-def stack(images: list[np.ndarray], N: int) -> torch.Tensor:
-    """Stack M = N·L images `[H, W, 3]` or `[H, W]` to `[N, C, L, H, W]`."""
-    L, (height, width) = len(images) // N, images[0].shape[:2]
-    clip = np.empty((N, 3, L, height, width), np.uint8)
+    L = len(images) // N
+    clip = np.empty((N, 3, L, preset.img_dim, preset.img_dim), np.uint8)
     for m, image in enumerate(images):
         red, green, blue = clip[m // L, :, m % L]
         if image.ndim == 2:
@@ -166,9 +152,4 @@ def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
     return cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR))
 
 
-OPERATIONS = {
-    BRIGHTNESS: adjust_brightness,
-    CONTRAST: adjust_contrast,
-    SATURATION: adjust_saturation,
-    HUE: adjust_hue,
-}
+OPERATIONS = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)  # as numbered

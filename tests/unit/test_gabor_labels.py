@@ -139,6 +139,6 @@ def test_the_classifiers_target_is_the_class_of_the_last_frame_of_the_last_block
     clip = torch.zeros(B, N, 3, 1, 4, 4, dtype=torch.uint8)
     logits = torch.arange(100.0)  # so that a loss tells its target
     task = ClassificationTask(lambda clips: (logits.expand(B, 1, 100), None))
-    output = task(clip, Batch(clip, labels, torch.arange(B)))
+    output = task(Batch(clip, labels, torch.arange(B)))
     assert (logits.logsumexp(0) - output.row_loss).round().tolist() == [28, 58]
     assert output.predictions.labels[:, 0, 0].tolist() == [28, 58]
