@@ -1,4 +1,4 @@
-"""What ends the program with one line instead of a traceback; `status` is its exit status."""
+"""Exceptions that end the program with one line instead of a traceback, and its exit statuses."""
 
 import os
 import sys
@@ -8,19 +8,19 @@ PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
 
 
 class UsageError(Exception):
-    """Wrong input: what is wrong, and how to mend it. Nothing is written."""
+    """Wrong input: the message says what is wrong and how to mend it. Nothing was written."""
 
     status = 2
 
 
 class RunError(Exception):
-    """A run that can't go on. Its folder stays as it is."""
+    """A run that can't go on; its folder stays as it is."""
 
     status = 1
 
 
 class Stopped(Exception):  # noqa: N818  (no error)
-    """Ctrl-C; or, with PREEMPTED, SIGTERM or SIGUSR1."""
+    """A stop by Ctrl-C or, with the status PREEMPTED, by SIGTERM or SIGUSR1."""
 
     status = 130
 
@@ -30,10 +30,10 @@ class Stopped(Exception):  # noqa: N818  (no error)
 
 
 def leave(status: int) -> NoReturn:
-    """Ends the program without clearing up all that was imported, which takes a second."""
+    """End the program at once, without the second that unloading all modules takes."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except OSError:  # whoever read it has gone, or the disk is full
+    except OSError:  # the reader is gone, or the disk is full
         status = status or RunError.status
     os._exit(status)

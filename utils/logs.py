@@ -1,4 +1,4 @@
-"""Logging: one logger, to the terminal and to the run folder's `log.txt`."""
+"""Logging: one logger, to the terminal and to the run folder's log.txt."""
 
 import logging
 import logging.handlers
@@ -15,30 +15,31 @@ MANY_RECORDS = 10_000
 
 
 def start_logging(level: str) -> None:
-    """To the terminal; what is logged before there is a run folder is kept for its file."""
+    """Log to the terminal, and keep the records until `log_to_folder` names a file for them."""
     log.handlers.clear()
     log.setLevel(level.upper())
     log.propagate = False
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(logging.Formatter("%(message)s"))
     log.addHandler(terminal)
-    # flushes to no target until the run folder is known
+    # it has no target to flush to, so no level makes it flush
     log.addHandler(logging.handlers.MemoryHandler(MANY_RECORDS, flushLevel=logging.CRITICAL + 1))
 
 
 class LogFile(logging.FileHandler):
-    """What a full disk doesn't take is left out, which is said once."""
+    """A log file that warns once if the disk is full, and leaves out what can't be written."""
 
     failed = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Warn at the first record that can't be written."""
         if not self.failed:
             self.failed = True
             log.warning("can't write %s (%s); going on", self.baseFilename, sys.exc_info()[1])
 
 
 def log_to_folder(folder: Path) -> None:
-    """Raises RunError."""
+    """Log to log.txt too, from the program's first record on; raises RunError."""
     try:
         file = LogFile(folder / "log.txt", encoding="utf-8")
     except OSError as error:
@@ -53,38 +54,41 @@ def log_to_folder(folder: Path) -> None:
 
 
 class Progress:
-    """One pass over a loader: a bar on a terminal, else a line every `log_freq` batches."""
+    """The progress of a pass: a bar on a terminal, else a line every `log_freq` batches.
+
+    `first` is the number of batches that were done before.
+    """
 
     def __init__(self, label: str, total: int, log_freq: int, first: int = 0):
-        """`first`: the batches done before."""
         self.label = label
         self.total = total
         self.first = first
         self.log_freq = log_freq
         self.start = time.perf_counter()
-        shown = log.isEnabledFor(logging.INFO)
-        self.bar = None
-        if shown and sys.stderr.isatty():
+        self.bar: tqdm | None = None
+        if log.isEnabledFor(logging.INFO) and sys.stderr.isatty():
             self.bar = tqdm(
-                total=total,
-                initial=first,
-                desc=label,
-                leave=False,
-                unit="batch",
-                dynamic_ncols=True,
+                None, label, total, leave=False, unit="batch", initial=first, dynamic_ncols=True
             )
 
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
     def due(self, done: int) -> bool:
-        """Whether the loss is to be read and shown after `done` batches."""
+        """Whether the loss should be read and shown after `done` batches."""
         return done % self.log_freq == 0 or done == self.total
 
     def advance(self) -> None:
-        """By a batch."""
+        """Move the bar on by a batch."""
         if self.bar is not None:
             self.bar.update()
 
     def show(self, done: int, loss: float, top1: float | None, waited: float) -> None:
-        """`waited`: seconds of them spent waiting for data."""
+        """Show the means so far and the seconds spent waiting for data."""
         seconds = time.perf_counter() - self.start
         facts = f"loss {loss:.4f}"
         if top1 is not None:
@@ -96,16 +100,9 @@ class Progress:
             left = seconds / (done - self.first) * (self.total - done)
             log.info("  %s %d/%d: %s, %s left", self.label, done, self.total, facts, duration(left))
 
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
 
 def duration(seconds: float) -> str:
-    """Such as 12 s, 3:05 min, 2:10 h or 3.4 days."""
+    """Return a text such as 12 s, 3:05 min, 2:10 h or 3.4 days."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 3600:

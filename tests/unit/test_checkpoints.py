@@ -14,7 +14,7 @@ import torch
 from conftest import TINY, run, save_as_published
 from model.dpc import DPC_RNN
 from model.lc import LC_RNN
-from model.training.engine import Learner
+from model.training.learner import Learner
 from model.training.weights import load_exactly, load_pretrained, weights_of
 from utils.errors import RunError, UsageError
 from utils.runs import checkpoints
@@ -144,7 +144,7 @@ def test_the_run_goes_on_while_a_checkpoint_is_written_as_things_were(
     narrow_backbone, tmp_path, monkeypatch
 ):
     writing, trained_meanwhile = threading.Event(), []
-    learn = Learner.learn
+    backward = Learner.backward
 
     def slow_write(path, content):
         before = deepcopy(content["state_dict"])
@@ -156,12 +156,12 @@ def test_the_run_goes_on_while_a_checkpoint_is_written_as_things_were(
         )
         write_checkpoint(path, content)
 
-    def noted_learn(*arguments):
+    def noted_backward(*arguments):
         trained_meanwhile.append(writing.is_set())
-        return learn(*arguments)
+        return backward(*arguments)
 
     monkeypatch.setattr(checkpoints, "write_checkpoint", slow_write)
-    monkeypatch.setattr(Learner, "learn", noted_learn)
+    monkeypatch.setattr(Learner, "backward", noted_backward)
     assert run(*TINY, "--num_epochs", 2, "--output_dir", tmp_path) == 0
     assert any(trained_meanwhile)
     (folder,) = tmp_path.iterdir()

@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole or not at all, read without running code."""
+"""Checkpoint files: written whole or not at all, and read without running any code in them."""
 
 import os
 import re
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 
 from utils.errors import RunError, UsageError
 from utils.files import replacing
@@ -18,32 +19,34 @@ from utils.logs import log
 from utils.runs.folder import CHECKPOINT_SUFFIX
 
 LAST = f"last{CHECKPOINT_SUFFIX}"  # a position within an epoch
-KEPT_EPOCHS = 2  # the newest checkpoints that stay in any case
+KEPT_EPOCHS = 2  # so many newest checkpoints are never pruned
 NEEDED = ("epoch", "iteration", "state_dict", "optimizer", "scaler", "best", "random_states")
-NAME = re.compile(r"^epoch(\d+)(_unexp)?" + re.escape(CHECKPOINT_SUFFIX) + "$")
+EPOCH_NAME = re.compile(r"epoch(\d+)(?:_unexp)?" + re.escape(CHECKPOINT_SUFFIX))
+BEST_NAME = re.compile(r"best(?:_unexp)?_epoch(\d+)" + re.escape(CHECKPOINT_SUFFIX))
 
-# NumPy scalars and arrays, which older files hold under the names that NumPy then had
-_core = np._core.multiarray
-SAFE_GLOBALS = [
+# NumPy scalars and arrays, in older files under the names that NumPy had then
+NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u4", "u8")
+SAFE_GLOBALS: list[Any] = [
     np.dtype,
     np.ndarray,
-    *(
-        type(np.dtype(code))
-        for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u4", "u8")
-    ),
+    *(type(np.dtype(code)) for code in NUMBERS),
     np.dtypes.BoolDType,
     *(
         (function, f"numpy.{module}.multiarray.{function.__name__}")
-        for function in (_core.scalar, _core._reconstruct)
+        for function in (multiarray.scalar, multiarray._reconstruct)
         for module in ("core", "_core")
     ),
 ]
 
 
-def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
-    """The file's dictionary, on the CPU; raises UsageError naming the flag that asked for it.
+# ---- reading ----
 
-    Nothing in the file is executed: only tensors, plain values and NumPy numbers are accepted.
+
+def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
+    """Read a file's dictionary to the CPU; `flag` is the one that named the file.
+
+    Only tensors, plain values and NumPy numbers are accepted; nothing in the file is executed.
+    Raises UsageError.
     """
     path = Path(path)
     if not path.is_file():
@@ -51,7 +54,7 @@ def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or foreign file makes of the unpickler
+    except Exception as error:  # the unpickler raises anything for a damaged or foreign file
         reason = str(error).split("\n")[0]
         if "Unsupported global" in str(error) or "weights_only" in str(error).lower():
             reason = "it holds more than weights and plain values, or is no checkpoint"
@@ -64,7 +67,7 @@ def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
 
 
 def read_to_resume(path: Path) -> dict[str, Any]:
-    """A whole checkpoint of a run, without a changed byte; raises UsageError."""
+    """Read a complete and undamaged checkpoint of a run; raises UsageError."""
     content = read_checkpoint(path, "resume")
     if "config" not in content:
         raise UsageError(
@@ -80,7 +83,7 @@ def read_to_resume(path: Path) -> dict[str, Any]:
 
 
 def _sums_agree(path: Path) -> bool:
-    """torch reads a file's tensors without a look at their check sums."""
+    """Compare the file's check sums, which torch ignores when it reads tensors."""
     try:
         with zipfile.ZipFile(path) as file:
             return file.testzip() is None
@@ -88,20 +91,68 @@ def _sums_agree(path: Path) -> bool:
         return False
 
 
+def furthest_readable(folder: Path, processes: int) -> tuple[Path, dict[str, Any]] | None:
+    """Read the furthest checkpoint in a run's `model` folder that so many processes can resume.
+
+    Returns None if there are no checkpoints; raises UsageError if none of them can be read.
+    """
+    paths, last = by_epoch(folder), _read_last(folder, processes)
+    for epoch, path in paths.items():
+        if last is not None and last["epoch"] >= epoch:
+            break
+        try:
+            return path, read_to_resume(path)
+        except UsageError as error:
+            log.warning("%s; taking the one before it", error)
+    if last is not None:
+        return folder / LAST, last
+    if paths or (folder / LAST).exists():
+        raise UsageError(
+            f"--resume {folder.parent}: none of its checkpoints can be read; start the run anew"
+        )
+    return None
+
+
+def _read_last(folder: Path, processes: int) -> dict[str, Any] | None:
+    """Read the position within an epoch, if there is one that so many processes can resume."""
+    path = folder / LAST
+    if not path.exists():
+        return None
+    try:
+        content = read_to_resume(path)
+    except UsageError as error:
+        log.warning("%s; taking the one before it", error)
+        return None
+    positions = content.get("position")
+    if positions is None:
+        log.warning("%s: lacks its position; taking the one before it", path)
+        return None
+    if positions[0] is not None and len(positions) != processes:
+        message = "%s was saved by %d processes, and now there are %d: its epoch starts anew"
+        log.warning(message, path, len(positions), processes)
+        return None
+    return content
+
+
+# ---- writing ----
+
+
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    with _told(path), replacing(path) as temporary, open(temporary, "wb") as file:
+    """Write a checkpoint, or raise RunError and leave the old file."""
+    with _writing(path), replacing(path) as temporary, open(temporary, "wb") as file:
         torch.save(content, file)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Raises RunError when this or what is beside it can't be written."""
+def _writing(path: Path) -> Iterator[None]:
+    """Raise RunError for an error in writing the file."""
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if str(error).startswith("DataLoader "):  # a lost worker, of which torch tells anywhere
+        if str(error).startswith("DataLoader "):  # a lost worker; torch raises that anywhere
             raise
-        cause = error  # torch makes a RuntimeError of a full disk's OSError
+        # on a full disk, torch raises a RuntimeError in the place of the OSError
+        cause: BaseException = error
         while not isinstance(cause, OSError) and cause.__context__ is not None:
             cause = cause.__context__
         reason = getattr(cause, "strerror", None) or str(error).split("\n")[0]
@@ -109,8 +160,8 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """The same file under a second name, without writing it twice where the disk can do that."""
-    with _told(target), replacing(target) as temporary:
+    """Give a file a second name; copy it if the disk has no links. Raises RunError."""
+    with _writing(target), replacing(target) as temporary:
         try:
             os.link(source, temporary)
         except OSError:
@@ -118,99 +169,60 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Where it is there; raises RunError."""
-    with _told(path):
+    """Remove a file, if it is there; raises RunError."""
+    with _writing(path):
         path.unlink(missing_ok=True)
 
 
+# ---- the `model` folder ----
+
+
 def epoch_name(epoch: int, phase: str) -> str:
+    """Return the name of an epoch's checkpoint."""
     return f"epoch{epoch}{'_unexp' if phase == 'unexpected' else ''}{CHECKPOINT_SUFFIX}"
 
 
-def best_name(epoch: int, phase: str) -> str:
+def best_name(epoch: int | str, phase: str) -> str:
+    """Return the name of a phase's best checkpoint; with `*` as the epoch, a pattern."""
     return f"best{'_unexp' if phase == 'unexpected' else ''}_epoch{epoch}{CHECKPOINT_SUFFIX}"
 
 
 def by_epoch(folder: Path) -> dict[int, Path]:
-    """The epochs' checkpoints in a run's `model` folder, newest first."""
-    found = {}
-    for path in folder.iterdir() if folder.is_dir() else ():
-        match = NAME.match(path.name)
-        if match:
-            found[int(match[1])] = path
-    return dict(sorted(found.items(), reverse=True))
+    """Return the epochs' checkpoints in a run's `model` folder, newest first."""
+    return dict(_matching(folder, EPOCH_NAME))
 
 
-def furthest_readable(folder: Path, processes: int) -> tuple[Path, dict[str, Any]] | None:
-    """The furthest checkpoint of a run's `model` folder that can be read and that as many processes
-    can go on from; None where there is none at all. Raises UsageError where there are only others.
-    """
-    candidates = [(epoch, 0, path) for epoch, path in by_epoch(folder).items()]
-    last = _last(folder, processes)
-    if last is not None:
-        candidates.append((last["epoch"], 1, folder / LAST))
-    for _, is_last, path in sorted(candidates, reverse=True):
-        if is_last:
-            return path, last
-        try:
-            return path, read_to_resume(path)
-        except UsageError as error:
-            log.warning("%s; taking the one before it", error)
-    if candidates or (folder / LAST).exists():
-        raise UsageError(
-            f"--resume {folder.parent}: none of its checkpoints can be read; start the run anew"
-        )
-    return None
-
-
-def _last(folder: Path, processes: int) -> dict[str, Any] | None:
-    """The position within an epoch, where there is one to go on from."""
-    if not (folder / LAST).exists():
-        return None
-    try:
-        content = read_to_resume(folder / LAST)
-    except UsageError as error:
-        log.warning("%s; taking the one before it", error)
-        return None
-    positions = content.get("position")
-    if positions is None:
-        log.warning("%s: lacks its position; taking the one before it", folder / LAST)
-        return None
-    if positions[0] is not None and len(positions) != processes:
-        log.warning(
-            "%s was saved by %d processes, and now there are %d: its epoch starts anew",
-            folder / LAST,
-            len(positions),
-            processes,
-        )
-        return None
-    return content
+def _matching(folder: Path, name: re.Pattern[str]) -> list[tuple[int, Path]]:
+    """Return the files of such names with their epochs, newest first."""
+    paths = list(folder.iterdir()) if folder.is_dir() else []
+    found = [(int(match[1]), path) for path in paths if (match := name.fullmatch(path.name))]
+    return sorted(found, reverse=True)
 
 
 def prune(folder: Path, keep: set[int]) -> None:
-    """Removes epochs' checkpoints but the newest ones and those of the epochs to keep."""
+    """Remove the epochs' checkpoints except the newest ones and those of the epochs in `keep`."""
     for epoch, path in list(by_epoch(folder).items())[KEPT_EPOCHS:]:
         if epoch not in keep:
             remove(path)
 
 
 def keep_best(folder: Path, source: Path, epoch: int, phase: str) -> None:
-    """`source` becomes the phase's best checkpoint, the one before it goes."""
-    name = best_name(epoch, phase)
-    link_or_copy(source, folder / name)
-    for path in folder.glob(best_name(0, phase).replace("epoch0", "epoch*")):
-        if path.name != name:
+    """Make `source` the phase's best checkpoint, in place of the one before it."""
+    best = folder / best_name(epoch, phase)
+    link_or_copy(source, best)
+    for path in folder.glob(best_name("*", phase)):
+        if path != best:
             remove(path)
 
 
 def drop_later(folder: Path, epoch: int) -> list[str]:
-    """Removes checkpoints of epochs past `epoch`, and the position within one, the furthest first;
-    returns their names."""
-    later = [path for number, path in by_epoch(folder).items() if number > epoch]
+    """Remove the checkpoints of epochs after `epoch`, newest first, and the position within one.
+
+    Returns their names.
+    """
+    later = [path for number, path in _matching(folder, EPOCH_NAME) if number > epoch]
     later += [path for path in [folder / LAST] if path.exists()]
-    for path in folder.glob(f"best*_epoch*{CHECKPOINT_SUFFIX}"):
-        if int(re.search(r"_epoch(\d+)", path.name)[1]) > epoch:
-            later.append(path)
+    later += [path for number, path in _matching(folder, BEST_NAME) if number > epoch]
     for path in later:
         remove(path)
     return [path.name for path in later]

@@ -1,4 +1,4 @@
-"""A run's folder: its name, its making, what lies where, and the configuration file in it."""
+"""A run's folder: its name, its making, its lock, and the configuration file in it."""
 
 import errno
 import fcntl
@@ -15,21 +15,24 @@ from typing import Any
 from utils.config.datasets import CATALOGUE, short_name
 from utils.config.flags import Config, from_stored
 from utils.errors import RunError, UsageError
-from utils.files import replacing
+from utils.files import write_whole
 
 CONFIG_FILE = "config.json"
 LOCK_FILE = ".lock"
 CHECKPOINT_SUFFIX = ".pth.tar"
 MOST_OF_A_NAME = 1000
-HALF_WRITTEN = (".*.tmp", ".*.part")  # what a kill leaves of files that are written whole
+HALF_WRITTEN = (".*.tmp", ".*.part")  # what a killed program leaves of files it was writing
 
 
 class RunInUseError(UsageError):
-    """A run that another process has in hand."""
+    """Another program runs this run."""
+
+
+# ---- names ----
 
 
 def checkpoint_stem(path: str) -> str:
-    """A checkpoint's name without its folder and ending."""
+    """Return a checkpoint's name without its folder and ending."""
     name = Path(path).name
     for ending in (CHECKPOINT_SUFFIX, ".pth", ".pt"):
         if name.endswith(ending):
@@ -38,66 +41,54 @@ def checkpoint_stem(path: str) -> str:
 
 
 def run_name(config: Config, seed_typed: bool) -> str:
-    parts = [
+    """Return the name of a new run's folder; the seed is part of it if it was typed."""
+    strided = CATALOGUE[config.dataset].stride is None
+    parts = (
         f"{short_name(config.dataset, config.eye)}-{config.img_dim}",
         f"r{config.net.removeprefix('resnet')}",
         config.model,
         f"bs{config.batch_size}",
         f"lr{config.lr:g}",
         f"nseq{config.num_seq_in}",
-    ]
-    if config.is_dpc:
-        parts.append(f"pred{config.pred_step}")
-    parts.append(f"len{config.seq_len}")
-    if CATALOGUE[config.dataset].stride is None:
-        parts.append(f"ds{config.ucf_hmdb_ms_ds}")
-    parts.append(f"train-{config.train_what}")
-    if seed_typed:
-        parts.append(f"seed{config.seed}")
-    if config.suffix:
-        parts.append(config.suffix)
-    if config.pretrained:
-        parts.append(f"pt-{checkpoint_stem(config.pretrained)}")
-    return "_".join(parts)
+        f"pred{config.pred_step}" if config.is_dpc else "",
+        f"len{config.seq_len}",
+        f"ds{config.ucf_hmdb_ms_ds}" if strided else "",
+        f"train-{config.train_what}",
+        f"seed{config.seed}" if seed_typed else "",
+        config.suffix,
+        f"pt-{checkpoint_stem(config.pretrained)}" if config.pretrained else "",
+    )
+    return "_".join(filter(None, parts))
 
 
 def is_run_folder(path: Path) -> bool:
+    """Whether the folder holds a run's configuration."""
     return (path / CONFIG_FILE).is_file()
 
 
 def run_folder_of(checkpoint: Path) -> Path | None:
-    """The run folder that a checkpoint lies in, as `model/NAME` of it."""
-    folder = checkpoint.resolve().parent.parent
-    return folder if checkpoint.resolve().parent.name == "model" and is_run_folder(folder) else None
+    """Return the run folder whose `model` folder holds the checkpoint, if there is one."""
+    models = checkpoint.resolve().parent
+    return models.parent if models.name == "model" and is_run_folder(models.parent) else None
+
+
+# ---- making and locking ----
 
 
 def make_folder(parent: Path, name: str, overwrite: bool, fill: Callable[[Path], None]) -> Path:
-    """A new folder of that name, or of `name_001` and so on where it is taken; it is filled before
-    it gets its name.
+    """Make and fill a folder of that name, or of `name_001` and so on if it is taken.
 
-    Naming is atomic, so two runs that start at the same moment get one each, and a kill leaves no
-    half of a folder.
+    The filled folder gets its name in one step, so that two runs that start at the same moment get
+    a folder each, and a kill leaves no half of one. Raises UsageError.
     """
-    folder = parent / name
     new = parent / f".{name}.{secrets.token_hex(4)}"
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        if overwrite and folder.exists():
-            if not is_run_folder(folder):
-                raise UsageError(f"--overwrite: {folder} is not a run folder; remove it by hand")
-            with held(folder):
-                shutil.rmtree(folder.rename(new.with_name(f"{new.name}.old")))  # never half of it
+        if overwrite and (parent / name).exists():
+            _remove_run(parent / name, new.with_name(f"{new.name}.old"))
         new.mkdir()
         fill(new)
-        for number in range(MOST_OF_A_NAME):
-            try:
-                os.rename(new, folder)  # fails where there is anything but an empty folder
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
-                folder = parent / f"{name}_{number + 1:03d}"
-            else:
-                return folder
+        return _rename_to_first_free(new, parent, name)
     except (OSError, RunError) as error:
         reason = getattr(error.__cause__ or error, "strerror", None) or error
         raise UsageError(
@@ -105,14 +96,34 @@ def make_folder(parent: Path, name: str, overwrite: bool, fill: Callable[[Path],
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _remove_run(folder: Path, renamed: Path) -> None:
+    """Remove a run folder, after renaming it, so that a kill leaves no half of a run."""
+    if not is_run_folder(folder):
+        raise UsageError(f"--overwrite: {folder} is not a run folder; remove it by hand")
+    with held(folder):
+        shutil.rmtree(folder.rename(renamed))
+
+
+def _rename_to_first_free(new: Path, parent: Path, name: str) -> Path:
+    for number in range(MOST_OF_A_NAME):
+        folder = parent / (f"{name}_{number:03d}" if number else name)
+        try:
+            os.rename(new, folder)  # fails unless there is nothing or an empty folder
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            return folder
     raise UsageError(f"--output_dir {parent}: {MOST_OF_A_NAME} runs of this name; add a --suffix")
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Within, no other process can hold this run; raises UsageError where one does.
+    """Lock a run folder; raises RunInUseError if another process has locked it.
 
-    The lock goes with the process, however it ends. Disks without locks do without.
+    The lock ends with the process, however that ends. On disks without locks nothing is locked.
     """
     try:
         file = open(folder / LOCK_FILE, "a+b", buffering=0)  # noqa: SIM115
@@ -126,43 +137,38 @@ def held(folder: Path) -> Iterator[None]:
                 file.seek(0)
                 holder = file.read().decode().strip()
                 raise RunInUseError(f"{folder}: is being run by {holder}") from error
-        with suppress(OSError):  # on a full disk it is locked all the same
+        with suppress(OSError):  # the lock holds even if a full disk takes no text
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
 
 
 def remove_half_written(folder: Path) -> None:
-    """In a run's folder that no other program has in hand."""
+    """Remove what a killed program left; the run's folder must be locked."""
     for parent in (folder, folder / "model"):
         for pattern in HALF_WRITTEN:
             for path in parent.glob(pattern):
                 path.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"can't write {path}: {error.strerror}") from error
+# ---- config.json ----
 
 
 def write_config(
     folder: Path, config: Config, typed: dict[str, Any], environment: dict[str, Any]
 ) -> None:
-    """The configuration as typed and as resolved; each start of the run adds to `starts`."""
+    """Write the configuration as typed at first and as resolved now, and add this start."""
     before = read_config(folder) if is_run_folder(folder) else {"typed": typed, "starts": []}
     kept = {
         "typed": before["typed"],
         "resolved": vars(config),
         "starts": [*before["starts"], {"typed": typed, **environment}],
     }
-    write_atomically(folder / CONFIG_FILE, json.dumps(kept, indent=1) + "\n")
+    write_whole(folder / CONFIG_FILE, json.dumps(kept, indent=1) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What `write_config` has written; raises UsageError where that was damaged since."""
+    """Read what `write_config` wrote; raises UsageError for a damaged file."""
     path = folder / CONFIG_FILE
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
@@ -175,7 +181,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def config_in(folder: Path) -> Config:
-    """Return the resolved configuration that the folder keeps; raises UsageError."""
+    """Return the resolved configuration in a run's folder; raises UsageError."""
     resolved = read_config(folder)["resolved"]
     try:
         return from_stored(resolved)

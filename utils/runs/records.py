@@ -1,9 +1,6 @@
-"""A run's records: plain rows in CSV files, from which every picture is drawn.
+"""A run's records: CSV files from which every picture is drawn, each with one kind of row.
 
-`epochs.csv` has a row per epoch and mode, `predictions.csv` one per prediction, `windows.csv` one
-per window of a whole video, `accuracies.csv` one per class of a test, `classes.csv` one per class,
-`faults.csv` one per file that could not be read. Rows are appended when their pass is complete,
-those of faults at once.
+Rows are appended when their pass is complete, those of faults at once.
 """
 
 import csv
@@ -14,15 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.errors import RunError
-from utils.runs.folder import write_atomically
+from utils.files import write_whole
 from utils.samples import ClassInfo
 
 
 class EpochRow(NamedTuple):
-    """Accuracies and chance as fractions; `seconds` of the pass, spent waiting for data, in the
-    network (forward and backward) and with the rest; `clips_per_second`, or whole videos; peaks of
-    memory in MiB, of a GPU's in the pass, of the program's since it started; `evaluated` of the
-    set's `total` clips or videos were read and counted."""
+    """A pass of an epoch, in epochs.csv. Accuracies and chance are fractions, times seconds.
+
+    `network_seconds` are those of forward and backward passes. `device_MiB` is the GPU's peak
+    memory in the pass, `host_MiB` the program's since it started. `evaluated` of the data set's
+    `total` clips or whole videos were read.
+    """
 
     epoch: int
     mode: str
@@ -45,10 +44,13 @@ class EpochRow(NamedTuple):
 
 
 class PredictionRow(NamedTuple):
-    """`item`: index into the dataset, for videos the row of the split file. `step`: which predicted
-    block, or window of a video. `target`, `predicted`: indices into classes.csv. `image` and
-    `orientation` are the target's, with D and U told apart; `loss` is averaged over positions.
-    `rank` of the target among a classifier's classes, from 1. `name`: of a video, in tests."""
+    """A prediction, in predictions.csv, or that of a whole video's window, in windows.csv.
+
+    `item` is the index in the data set, for videos the row of the split file; `step` counts the
+    predicted blocks, or the windows. `target` and `predicted` are indices into classes.csv;
+    `image` and `orientation` are the target's, with D and U told apart. The loss is averaged over
+    positions. `rank` is the target's among a classifier's classes, from 1; `name` a tested video's.
+    """
 
     epoch: int
     mode: str
@@ -66,7 +68,10 @@ class PredictionRow(NamedTuple):
 
 
 class AccuracyRow(NamedTuple):
-    """Of a class, or of all, in a test: `level` video or clip, which a window of a video is too."""
+    """A test's accuracies of a class, or of all classes, in accuracies.csv.
+
+    `level` is video or clip; a window of a whole video counts as a clip.
+    """
 
     level: str
     name: str
@@ -78,7 +83,7 @@ class AccuracyRow(NamedTuple):
 
 
 class FaultRow(NamedTuple):
-    """A file of an item's clip that could not be read."""
+    """A file of an item's clip that could not be read, in faults.csv."""
 
     epoch: int
     mode: str
@@ -87,50 +92,53 @@ class FaultRow(NamedTuple):
     reason: str
 
 
-# columns of epochs.csv that differ from run to run
-MEASURED = EpochRow._fields[EpochRow._fields.index("seconds") : -2]
 EPOCHS, PREDICTIONS, WINDOWS = "epochs.csv", "predictions.csv", "windows.csv"
 CLASSES, ACCURACIES, FAULTS = "classes.csv", "accuracies.csv", "faults.csv"
-HEADERS = {
-    EPOCHS: EpochRow._fields,
-    PREDICTIONS: PredictionRow._fields,
-    WINDOWS: PredictionRow._fields,
-    FAULTS: FaultRow._fields,
-    ACCURACIES: AccuracyRow._fields,
+ROWS: dict[str, type[NamedTuple]] = {
+    EPOCHS: EpochRow,
+    PREDICTIONS: PredictionRow,
+    WINDOWS: PredictionRow,
+    FAULTS: FaultRow,
+    ACCURACIES: AccuracyRow,
 }
-STARTED = (EPOCHS, PREDICTIONS)  # there from the start; the others once they have rows
+STARTED = (EPOCHS, PREDICTIONS)  # files that every run has; the others are made with their rows
+# columns of epochs.csv that differ between two runs of the same configuration
+MEASURED = tuple(name for name in EpochRow._fields if name.endswith(("seconds", "_second", "_MiB")))
 
 
 def start_records(folder: Path, classes: Sequence[ClassInfo]) -> None:
-    rows = [(index, *class_info) for index, class_info in enumerate(classes)]
-    write_atomically(folder / CLASSES, _lines([("index", *ClassInfo._fields), *rows]))
+    """Write classes.csv, and the headers of the files that every run has."""
+    rows = [(index, *info) for index, info in enumerate(classes)]
+    write_whole(folder / CLASSES, _lines([("index", *ClassInfo._fields), *rows]))
     for name in STARTED:
-        write_atomically(folder / name, _lines([HEADERS[name]]))
+        write_whole(folder / name, _header(name))
 
 
 def append_rows(folder: Path, name: str, rows: Sequence[tuple]) -> None:
-    """On the disk when it returns."""
-    if not rows and name not in STARTED:
-        return
-    if name not in STARTED and not (folder / name).exists():
-        write_atomically(folder / name, _lines([HEADERS[name]]))
+    """Append rows to a file and make sure that they are on the disk; raises RunError."""
+    path = folder / name
+    if name not in STARTED:
+        if not rows:
+            return
+        if not path.exists():
+            write_whole(path, _header(name))
     try:
-        before = (folder / name).stat().st_size
+        before = path.stat().st_size
         try:
-            with open(folder / name, "a", encoding="utf-8", newline="") as file:
+            with open(path, "a", encoding="utf-8", newline="") as file:
                 file.write(_lines(rows))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            os.truncate(folder / name, before)  # no part of the rows, on a full disk
+            os.truncate(path, before)  # on a full disk, rather no rows than a part of them
             raise
     except OSError as error:
-        raise RunError(f"can't write {folder / name}: {error.strerror}") from error
+        raise RunError(f"can't write {path}: {error.strerror}") from error
 
 
 def drop_rows_after(folder: Path, epoch: int) -> None:
-    """Rows of later epochs, and a last line that was cut off, go."""
-    for name, header in HEADERS.items():
+    """Remove the rows of later epochs, and a last line that was cut off; raises RunError."""
+    for name in ROWS:
         path = folder / name
         if name not in STARTED and not path.exists():
             continue
@@ -139,23 +147,29 @@ def drop_rows_after(folder: Path, epoch: int) -> None:
                 lines = file.readlines()
         except OSError as error:
             raise RunError(f"can't read {path}: {error.strerror}") from error
-        kept = [",".join(header) + "\n"]
-        for line in lines[1:]:
-            fields = line.split(",", 1)
-            if line.endswith("\n") and fields[0].isdigit() and int(fields[0]) <= epoch:
-                kept.append(line)
+        whole = [line for line in lines[1:] if line.endswith("\n")]
+        kept = [_header(name), *(line for line in whole if -1 < _epoch_of(line) <= epoch)]
         if kept != lines:
-            write_atomically(path, "".join(kept))
+            write_whole(path, "".join(kept))
 
 
 def last_epoch(folder: Path) -> int:
-    """The last one with rows in epochs.csv, -1 if none has."""
+    """Return the last epoch with rows in epochs.csv, -1 if there are none."""
     try:
         lines = (folder / EPOCHS).read_text(encoding="utf-8").splitlines()[1:]
     except OSError:
         return -1
-    epochs = [line.split(",", 1)[0] for line in lines]
-    return max((int(epoch) for epoch in epochs if epoch.isdigit()), default=-1)
+    return max(map(_epoch_of, lines), default=-1)
+
+
+def _epoch_of(line: str) -> int:
+    """Return the epoch in a row's first column, -1 for a damaged row."""
+    epoch = line.split(",", 1)[0]
+    return int(epoch) if epoch.isdigit() else -1
+
+
+def _header(name: str) -> str:
+    return _lines([ROWS[name]._fields])
 
 
 def _lines(rows: Iterable[tuple]) -> str:

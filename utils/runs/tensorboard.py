@@ -17,48 +17,49 @@ from utils.runs.records import EpochRow
 
 
 class Tensorboard:
-    """`first_epoch`: events from there on, of a run that was resumed, are replaced.
+    """The tensorboard files in a run's folder; methods raise RunError if they can't write.
 
-    Written at once, not by tensorboardX's own thread: that ends at the first fault, after which the
-    run would wait for it for ever. Raises RunError.
+    Events of a resumed run replace those from `first_epoch` on. They are written at once rather
+    than by tensorboardX's thread, which ends at the first error, and the run would wait forever.
     """
 
     def __init__(self, folder: Path, first_epoch: int):
         self.folder = folder / "tensorboard"
-        with self.told():
+        with self._writing():
             self.folder.mkdir(exist_ok=True)
             self.writer = EventsWriter(str(self.folder / "events"))
             self.writer.write_event(Event(step=first_epoch, file_version="brain.Event:2"))
             start = SessionLog(status=SessionLog.START)
             self.writer.write_event(Event(step=first_epoch, session_log=start))
 
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RunError(f"can't write {self.folder}: {error.strerror}") from error
-
     def add_rows(self, rows: list[EpochRow]) -> None:
-        with self.told():
+        """Add the losses, accuracies, rates and times of an epoch's passes."""
+        with self._writing():
             for row in rows:
                 for name in ("loss", "top1", "top3", "top5", "lr", "seconds"):
                     value = getattr(row, name)
                     if value is not None:
-                        self.add(scalar(f"{name}/{row.mode}", value), row.epoch)
+                        self._add(scalar(f"{name}/{row.mode}", value), row.epoch)
             self.writer.flush()
 
     def add_clip(self, clip: Tensor, epoch: int) -> None:
-        """The frames of one clip, uint8 `[N, C, L, H, W]`: a row for each frame of a block, blocks
-        beside each other."""
+        """Add a picture of a clip, uint8 `[N, C, L, H, W]`: a column for each block."""
         N, C, L, H, W = clip.shape
         frames = clip.permute(1, 2, 3, 0, 4).reshape(C, L * H, N * W)
-        with self.told():
-            self.add(image("input_clip", np.asarray(frames), dataformats="CHW"), epoch)
-
-    def add(self, summary: Summary, epoch: int) -> None:
-        self.writer.write_event(Event(summary=summary, step=epoch, wall_time=time.time()))
+        with self._writing():
+            self._add(image("input_clip", np.asarray(frames), dataformats="CHW"), epoch)
 
     def close(self) -> None:
-        with self.told():
+        """Write what is left and close the file."""
+        with self._writing():
             self.writer.close()
+
+    def _add(self, summary: Summary, epoch: int) -> None:
+        self.writer.write_event(Event(summary=summary, step=epoch, wall_time=time.time()))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f"can't write {self.folder}: {error.strerror}") from error
