@@ -22,7 +22,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from command_line import find_asked, in_parallel, log, parser, run_script, write_failures
+from command_line import Asked, find_asked, in_parallel, log, parser, run_script, write_failures
 from dataset.frames import frame_file
 from dataset.split_files import class_folder
 from folders import label, video_files
@@ -57,13 +57,7 @@ def main(arguments: list[str]) -> int:
     """Run the script and return its exit status."""
     options = _parse(arguments)
     asked = find_asked(options)
-    jobs = list_jobs(
-        asked.root / "videos",
-        asked.frames,
-        asked.info.endings,
-        options.short_side or asked.variant.short_side,
-        asked.variant.eye or "both",
-    )
+    jobs = list_jobs(asked, options.short_side or asked.variant.short_side)
     for folder in {job.folder.parent for job in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
@@ -98,15 +92,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 # ------------------------------------------------------------------ which videos
 
 
-def list_jobs(
-    videos: Path, frames: Path, endings: tuple[str, ...], short_side: int, eye: str
-) -> list[Job]:
+def list_jobs(asked: Asked, short_side: int) -> list[Job]:
     """Return a job for each video; raises UsageError for none, and for two with the same folder."""
     remedy = "get them with process_data/download_data.py"
+    videos, endings, eye = asked.root / "videos", asked.info.endings, asked.variant.eye or "both"
     if not videos.is_dir():
         raise UsageError(f"{videos}: no such folder; {remedy}")
     jobs = [
-        Job(video, frames / class_folder(video.parent.name) / video.stem, short_side, eye)
+        Job(video, asked.frames / class_folder(video.parent.name) / video.stem, short_side, eye)
         for video in video_files(videos, endings)
     ]
     if not jobs:

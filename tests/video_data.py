@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import torch
 
+from utils.config.datasets import CATALOGUE
+
 CLASSES = ("Dive", "Jump", "Run")
 
 
@@ -90,7 +92,6 @@ def prepare(
     prepared = Prepared(tmp / "data", tmp / "frames_root" / dataset, suffix)
     folder = prepared.split_folder
     folder.mkdir(parents=True)
-    number = f"{1:02}" if dataset in ("UCF101", "HMDB51") else ""
     made = 0
     for mode, all_lengths in (("train", lengths), ("test", test_lengths)):
         rows = []
@@ -100,7 +101,8 @@ def prepare(
                 write_frames(prepared.root / relative, made, count, *size, draw)
                 rows.append(f"{relative},{count}")
                 made += 1
-        (folder / f"{mode}_split{number}.csv").write_text("\n".join(rows) + "\n")
+        path = folder / f"{CATALOGUE[dataset].split_name(mode, 1)}.csv"
+        path.write_text("\n".join(rows) + "\n")
     (folder / "classInd.txt").write_text("".join(f"{i} {c}\n" for i, c in enumerate(classes)))
     (folder / "root.txt").write_text(f"{prepared.root}\n")
     return prepared
