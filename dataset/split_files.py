@@ -8,6 +8,7 @@ that relative paths start from. A video's class is the name of the folder it lie
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ class Row(NamedTuple):
         return "/".join(self.path.rsplit("/", 2)[-2:])
 
 
+@cache  # a split file has few classes and many rows
 def class_folder(name: str) -> str:
     """Return a class's name as a folder: `playing guitar (solo)` → `playing_guitar_solo`."""
     return name.strip().replace(" ", "_").replace("(", "").replace(")", "")

@@ -26,7 +26,7 @@ VIDEOS_TRIED = 10
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """How samples are made of videos: N blocks of L frames, `ds` frames apart, and what more."""
+    """How samples are made of videos: of N blocks of L frames, `ds` frames apart, and so on."""
 
     seed: int
     mode: str
@@ -45,7 +45,7 @@ class VideoOptions:
 
 
 class Videos:
-    """What clips and whole videos have in common. An item is a row of the split file."""
+    """Base class of clips and whole videos. An item is a row of the split file."""
 
     landmark_epochs = frozenset({0})
     whole_videos = False

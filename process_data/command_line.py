@@ -99,7 +99,7 @@ def find_asked(options: argparse.Namespace) -> Asked:
 
 
 def run_script(main: Callable[[list[str]], int]) -> NoReturn:
-    """Exit with the status of `main`; 2 after wrong input, told in one line, 130 after Ctrl-C."""
+    """Exit with the status of `main`: 2 after wrong input, with one line, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     script = Path(sys.argv[0]).name
     try:

@@ -42,9 +42,11 @@ def main(arguments: list[str]) -> int:
     if "list" in info.addresses:
         good = True
         for mode in info.modes:  # one archive after the other, since the disk may be small
-            good &= came_through(fill_split, store, info, mode, asked.minimal, asked.keep_archives)
+            good &= succeeds(
+                get_listed_archives, store, info, mode, asked.minimal, asked.keep_archives
+            )
     else:
-        good = fill_both(store, info, asked.num_workers)
+        good = get_videos_and_splits(store, info, asked.num_workers)
     report(store.root, info)
     return 0 if good else 1
 
@@ -73,8 +75,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parsed
 
 
-def came_through(step: Callable[..., object], *arguments: object) -> bool:
-    """Run the step and return whether it did not fail; a failure is told in one line."""
+def succeeds(step: Callable[..., object], *arguments: object) -> bool:
+    """Run a step and return whether it succeeded; log a failure in one line."""
     try:
         step(*arguments)
     except (DownloadError, ArchiveError, OSError) as error:
@@ -86,8 +88,8 @@ def came_through(step: Callable[..., object], *arguments: object) -> bool:
 # ------------------------------------------------------------------ an archive of videos
 
 
-def fill_both(store: Store, info: DatasetInfo, num_workers: int) -> bool:
-    """Get splits and videos; return whether both came through."""
+def get_videos_and_splits(store: Store, info: DatasetInfo, num_workers: int) -> bool:
+    """Get splits and videos; return whether both succeeded."""
     urls = info.addresses
     missing = [u for folder, u in urls.items() if not store.is_done(file_name(u), folder)]
     if any(url.endswith(".rar") for url in missing):
@@ -95,11 +97,13 @@ def fill_both(store: Store, info: DatasetInfo, num_workers: int) -> bool:
     videos = partial(unpack_videos, info.endings)
     if info.archive_of_archives:
         videos = partial(unpack_archives_of_videos, info.endings, num_workers)
-    good = came_through(fill, store, "splits", urls["splits"], unpack_splits)
-    return came_through(fill, store, "videos", urls["videos"], videos) and good
+    good = succeeds(get_archive, store, "splits", urls["splits"], unpack_splits)
+    return succeeds(get_archive, store, "videos", urls["videos"], videos) and good
 
 
-def fill(store: Store, folder: str, url: str, unpack_all: Callable[[Path, Path], object]) -> None:
+def get_archive(
+    store: Store, folder: str, url: str, unpack_all: Callable[[Path, Path], object]
+) -> None:
     """Download an archive and unpack it into a folder, unless that is done."""
     name = file_name(url)
     if store.is_done(name, folder):
@@ -131,7 +135,7 @@ def unpack_archives_of_videos(
         unpack(archive, hidden / "archives", flat_places(".rar"))
         parts = sorted((hidden / "archives").iterdir())
         calls = [(unpack_videos, endings, path, hidden / "videos") for path in parts]
-        good = list(command_line.in_parallel(came_through, calls, num_workers, "classes"))
+        good = list(command_line.in_parallel(succeeds, calls, num_workers, "classes"))
         found = [p.relative_to(hidden / "videos").as_posix() for p in hidden.glob("videos/*/*")]
         move(hidden / "videos", videos, {name: name for name in found})
     finally:
@@ -159,7 +163,7 @@ def visible(names: list[str], endings: Endings) -> list[str]:
 # ------------------------------------------------------------------ a list of archives
 
 
-def fill_split(
+def get_listed_archives(
     store: Store, info: DatasetInfo, split: str, minimal: bool, keep_archives: bool
 ) -> None:
     """Get the videos of a split; raises DownloadError or ArchiveError if some archives failed."""
@@ -173,7 +177,7 @@ def fill_split(
     failed_in_a_row = failed = 0
     for url in urls:
         name = f"{split}/{file_name(url)}"  # the splits' archives have the same names
-        if came_through(fill_part, store, info, name, url, labels, minimal):
+        if succeeds(get_part, store, info, name, url, labels, minimal):
             failed_in_a_row = 0
             if not keep_archives:
                 store.remove(name)
@@ -186,7 +190,7 @@ def fill_split(
         raise ArchiveError(f"{split}: {failed} of {len(urls)} archives failed; run it again")
 
 
-def fill_part(
+def get_part(
     store: Store, info: DatasetInfo, name: str, url: str, labels: dict[str, str], minimal: bool
 ) -> None:
     """Download one of a split's archives and unpack its videos, unless that is done."""

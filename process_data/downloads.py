@@ -161,10 +161,10 @@ def connect(url: str, have: int) -> Source | None:
         raise
     except NETWORK_ERRORS as error:
         raise BrokenTransferError(str(error) or type(error).__name__) from error
-    return as_asked(url, answer, have)
+    return source_of(url, answer, have)
 
 
-def as_asked(url: str, answer: HTTPResponse, have: int) -> Source | None:
+def source_of(url: str, answer: HTTPResponse, have: int) -> Source | None:
     """Return the answer's place in the file; a server may send all of it though asked for a part.
 
     If that place is another one, the whole file is asked for.

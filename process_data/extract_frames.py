@@ -45,7 +45,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a job. `failure`: why there are no frames, or empty."""
+    """The result of a job. `failure`: why there are no frames, or empty."""
 
     job: Job
     frames: int

@@ -27,7 +27,7 @@ ZEROS = bytes(tarfile.BLOCKSIZE)
 
 
 class Outcome(NamedTuple):
-    """What came of a class. `failures`: (video, reason)."""
+    """The result of packing a class. `failures`: (video, reason)."""
 
     packed: bool
     frames: int

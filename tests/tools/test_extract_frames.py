@@ -208,6 +208,12 @@ def test_what_a_killed_run_left_goes(tmp_path):
     assert tree(root / "frames") == expected
 
 
+def test_a_leftover_that_its_worker_moves_meanwhile_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [folder / ".v_moved.1.tmp"])
+    extract_frames.remove_leftovers(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_several_processes_make_the_same_frames(tmp_path):
     one, two = dataset(tmp_path / "one"), dataset(tmp_path / "two")
     assert extract(one) == extract(two, "--num_workers", 2) == 0

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset import split_files
 from dataset.split_files import check_there, locator, read_classes, read_videos
 from dataset.video_splits import read_split, video_dataset
 from tests.video_data import Prepared, pack, prepare
