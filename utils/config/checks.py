@@ -6,12 +6,8 @@ from operator import ge, gt, le, lt
 from utils.config.flags import FIELDS, Config
 from utils.errors import UsageError
 
-BOUNDS = {
-    "least": (ge, "at least"),
-    "above": (gt, "above"),
-    "most": (le, "at most"),
-    "below": (lt, "below"),
-}
+COMPARISONS = {"least": ge, "above": gt, "most": le, "below": lt}
+WORDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
 
 
 def check(config: Config) -> None:
@@ -43,12 +39,12 @@ def check(config: Config) -> None:
 def check_bounds(name: str, value: float | None) -> None:
     """Raise UsageError if a flag's value is outside the bounds that its declaration sets."""
     bounds = FIELDS[name].metadata["bounds"]
-    if value is None or all(BOUNDS[kind][0](value, bound) for kind, bound in bounds.items()):
+    if value is None or all(COMPARISONS[kind](value, bound) for kind, bound in bounds.items()):
         return
     if bounds.keys() == {"least", "most"}:
         allowed = f"lie between {bounds['least']} and {bounds['most']}"
     else:
-        allowed = "be " + " and ".join(f"{BOUNDS[kind][1]} {bounds[kind]}" for kind in bounds)
+        allowed = "be " + " and ".join(f"{WORDS[kind]} {bounds[kind]}" for kind in bounds)
     shown = f"{value:g}" if isinstance(value, float) else value
     raise UsageError(f"--{name} {shown}: must {allowed}")
 

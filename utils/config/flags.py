@@ -14,7 +14,7 @@ NETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200
 AMP = ("off", "bf16", "fp16")
 TRAIN_WHAT = ("all", "ft", "last")
 DEFAULT_WD = {"dpc-rnn": 1e-5, "lc-rnn": 1e-3}
-LARGEST_SEED = 2**32 - 1
+SEEDS = 2**32
 FLOATS = (float, float | None)
 
 
@@ -59,14 +59,10 @@ class Config:
         least=0,
     )
     resume: str = run("", "run to resume: its folder, a checkpoint, or auto", on_resume="start")
-    reset_lr: bool = run(
-        False, "with --resume: restart the optimizer; allows another --lr", on_resume="start"
-    )
+    reset_lr: bool = run(False, "with --resume: restart Adam; --lr may change", on_resume="start")
     pretrained: str = run("", "checkpoint whose weights to start from", names=("pretrain",))
     test: str = run("", "checkpoint to test (lc-rnn), or 'random' weights", on_resume="start")
-    seed: int = run(
-        -1, "random seed; -1: one is drawn, logged and saved", least=-1, below=LARGEST_SEED + 1
-    )
+    seed: int = run(-1, "random seed; -1: one is drawn, logged and saved", least=-1, below=SEEDS)
     not_save_best: bool = run(False, "neither validate nor keep the best model")
     overwrite: bool = run(False, "replace a run folder of the same name", on_resume="start")
 
@@ -78,9 +74,7 @@ class Config:
     img_dim: int = data(128, "height and width of the images, in pixels", least=32)
     seq_len: int = data(5, "frames in a block", least=1)
     num_seq_in: int = data(5, "blocks seen", least=1)
-    ucf_hmdb_ms_ds: int = data(
-        3, "take every n-th frame of UCF101, HMDB51, MouseSim", names=("ds",), least=1
-    )
+    ucf_hmdb_ms_ds: int = data(3, "frame stride: UCF101, HMDB51, MouseSim", names=("ds",), least=1)
     no_augm: bool = data(False, "no augmentation: only resize and normalise")
     resize: str = data("nearest", "how images are resized", choices=("nearest", "bilinear"))
     pad_short: bool = data(False, "repeat a too-short video's last frame, not leave it out")
@@ -96,18 +90,14 @@ class Config:
     roll: bool = gabors(False, "sequences start at a random image")
     shift_frames: bool = gabors(False, "with --roll: and at a random frame of it")
     unexp_epoch: int = gabors(5, "first epoch with U images", on_resume="free", least=0)
-    U_prob: float = gabors(
-        0.08, "chance of each D to become U; 0: never", on_resume="free", least=0, most=1
-    )
+    U_prob: float = gabors(0.08, "chance that a D becomes U", on_resume="free", least=0, most=1)
     diff_U_possizes: bool = gabors(False, "U has positions and sizes of its own")
     train_len: int = gabors(1000, "training clips in an epoch; validation has half", least=1)
 
     net: str = network("resnet18", "the backbone: resnet18, 34, 50, 101, 152 or 200")
     pred_step: int = network(3, "blocks predicted (dpc-rnn)", least=1)
     track_bn: bool = network(False, "dpc-rnn: keep running batch-norm statistics")
-    dropout: float = network(
-        0.5, "dropout before the classifier (lc-rnn)", on_resume="free", least=0, below=1
-    )
+    dropout: float = network(0.5, "dropout rate (lc-rnn)", on_resume="free", least=0, below=1)
 
     train_what: str = training(
         "all",
@@ -129,16 +119,10 @@ class Config:
     gpu: str = technical("", "which GPU, else the first visible one; 0,1: one process on each")
     cpu_only: bool = technical(False, "use no GPU")
     num_workers: int = technical(2, "processes that make clips, for each device", least=0)
-    worker_timeout: float = technical(
-        600, "seconds without a batch after which the run ends; 0: never", least=0
-    )
-    checkpoint_minutes: float = technical(
-        0, "save within epochs too, this often; 0: only when stopped", least=0
-    )
+    worker_timeout: float = technical(600, "seconds to wait for a batch; 0: no limit", least=0)
+    checkpoint_minutes: float = technical(0, "save this often within epochs; 0: at a stop", least=0)
     low_memory: bool = technical(False, "on the CPU: give memory back at once; slower")
-    grad_checkpoint: bool = technical(
-        False, "compute each stage of the backbone twice rather than keep it; less memory, slower"
-    )
+    grad_checkpoint: bool = technical(False, "recompute the backbone's stages: less memory, slower")
     plain: bool = technical(False, "compute with plain torch, without what model/fast makes faster")
     compile: bool = technical(False, "compile the model (torch.compile)")
     deterministic: bool = technical(False, "use deterministic algorithms where torch has them")

@@ -39,9 +39,6 @@ SAFE_GLOBALS: list[Any] = [
 ]
 
 
-# ---- reading ----
-
-
 def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
     """Read a file's dictionary to the CPU; `flag` is the one that named the file.
 
@@ -134,9 +131,6 @@ def _read_last(folder: Path, processes: int) -> dict[str, Any] | None:
     return content
 
 
-# ---- writing ----
-
-
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint, or raise RunError and leave the old file."""
     with _writing(path), replacing(path) as temporary, open(temporary, "wb") as file:
@@ -159,22 +153,10 @@ def _writing(path: Path) -> Iterator[None]:
         raise RunError(f"can't write {path}: {reason}; earlier checkpoints are kept") from error
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name; copy it if the disk has no links. Raises RunError."""
-    with _writing(target), replacing(target) as temporary:
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-
-
 def remove(path: Path) -> None:
     """Remove a file, if it is there; raises RunError."""
     with _writing(path):
         path.unlink(missing_ok=True)
-
-
-# ---- the `model` folder ----
 
 
 def epoch_name(epoch: int, phase: str) -> str:
@@ -207,9 +189,13 @@ def prune(folder: Path, keep: set[int]) -> None:
 
 
 def keep_best(folder: Path, source: Path, epoch: int, phase: str) -> None:
-    """Make `source` the phase's best checkpoint, in place of the one before it."""
+    """Make `source` the phase's best checkpoint, by a second name; raises RunError."""
     best = folder / best_name(epoch, phase)
-    link_or_copy(source, best)
+    with _writing(best), replacing(best) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:  # a disk without links
+            shutil.copyfile(source, temporary)
     for path in folder.glob(best_name("*", phase)):
         if path != best:
             remove(path)

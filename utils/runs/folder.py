@@ -9,6 +9,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,6 @@ HALF_WRITTEN = (".*.tmp", ".*.part")  # what a killed program leaves of files it
 
 class RunInUseError(UsageError):
     """Another program runs this run."""
-
-
-# ---- names ----
 
 
 def checkpoint_stem(path: str) -> str:
@@ -70,9 +68,6 @@ def run_folder_of(checkpoint: Path) -> Path | None:
     """Return the run folder whose `model` folder holds the checkpoint, if there is one."""
     models = checkpoint.resolve().parent
     return models.parent if models.name == "model" and is_run_folder(models.parent) else None
-
-
-# ---- making and locking ----
 
 
 def make_folder(parent: Path, name: str, overwrite: bool, fill: Callable[[Path], None]) -> Path:
@@ -145,13 +140,9 @@ def held(folder: Path) -> Iterator[None]:
 
 def remove_half_written(folder: Path) -> None:
     """Remove what a killed program left; the run's folder must be locked."""
-    for parent in (folder, folder / "model"):
-        for pattern in HALF_WRITTEN:
-            for path in parent.glob(pattern):
-                path.unlink(missing_ok=True)
-
-
-# ---- config.json ----
+    for parent, pattern in product((folder, folder / "model"), HALF_WRITTEN):
+        for path in parent.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def write_config(

@@ -20,7 +20,7 @@ from utils.config.changes import (
 )
 from utils.config.checks import check
 from utils.config.command_line import AUTO
-from utils.config.flags import LARGEST_SEED, Config, from_stored
+from utils.config.flags import SEEDS, Config, from_stored
 from utils.errors import UsageError
 from utils.logs import log, log_to_folder
 from utils.runs.checkpoints import (
@@ -196,7 +196,7 @@ def checked_and_seeded(config: Config) -> Config:
     check(config)
     if config.seed >= 0:
         return config
-    seed = secrets.randbelow(LARGEST_SEED + 1)
+    seed = secrets.randbelow(SEEDS)
     log.info("drew --seed %d", seed)
     return dataclasses.replace(config, seed=seed)
 
