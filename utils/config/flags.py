@@ -52,11 +52,7 @@ class Config:
     output_dir: str = run("output_dir", "parent of the run folder", on_resume="technical")
     suffix: str = run("", "added to the run folder's name", names=("prefix",))
     num_epochs: int = run(
-        10,
-        "epochs to train, after an untrained epoch 0",
-        names=("epochs",),
-        on_resume="technical",
-        least=0,
+        10, "epochs to train after epoch 0", names=("epochs",), on_resume="technical", least=0
     )
     resume: str = run("", "run to resume: its folder, a checkpoint, or auto", on_resume="start")
     reset_lr: bool = run(False, "with --resume: restart Adam; --lr may change", on_resume="start")
@@ -70,7 +66,7 @@ class Config:
     data_path_dir: str = data("process_data/data", "folder of split files", on_resume="technical")
     temp_data_dir: str = data("", "a node's own disk that holds the frames", on_resume="technical")
     split: int = data(1, "which split of UCF101 or HMDB51, 1 to 3", least=1, most=LAST_SPLIT)
-    eye: str = data("right", "the eye of MouseSim", choices=("left", "right", "both"))
+    eye: str = data("right", "MouseSim: which eye's view", choices=("left", "right", "both"))
     img_dim: int = data(128, "height and width of the images, in pixels", least=32)
     seq_len: int = data(5, "frames in a block", least=1)
     num_seq_in: int = data(5, "blocks seen", least=1)
@@ -87,8 +83,8 @@ class Config:
     gab_img_len: int = gabors(5, "frames that an image lasts; 5 are about 300 ms", least=1)
     diff_possizes: bool = gabors(False, "draw positions and sizes anew for every clip")
     no_gray: bool = gabors(False, "no gray image between sequences")
-    roll: bool = gabors(False, "sequences start at a random image")
-    shift_frames: bool = gabors(False, "with --roll: and at a random frame of it")
+    roll: bool = gabors(False, "start sequences at a random image")
+    shift_frames: bool = gabors(False, "with --roll: start at a random frame of it")
     unexp_epoch: int = gabors(5, "first epoch with U images", on_resume="free", least=0)
     U_prob: float = gabors(0.08, "chance that a D becomes U", on_resume="free", least=0, most=1)
     diff_U_possizes: bool = gabors(False, "U has positions and sizes of its own")
@@ -100,9 +96,7 @@ class Config:
     dropout: float = network(0.5, "dropout rate (lc-rnn)", on_resume="free", least=0, below=1)
 
     train_what: str = training(
-        "all",
-        "what lc-rnn trains; ft: the pretrained layers at a tenth of the rate",
-        choices=TRAIN_WHAT,
+        "all", "what lc-rnn trains; ft: pretrained layers at a 10th of the rate", choices=TRAIN_WHAT
     )
     batch_size: int = training(24, "clips in a batch, over all devices together", least=1)
     lr: float = training(1e-3, "learning rate of Adam", above=0, below=inf)
@@ -114,13 +108,13 @@ class Config:
         "off", "the network's precision; losses stay float32", choices=AMP, on_resume="free"
     )
     gather_negatives: bool = training(False, "dpc-rnn: contrast with the clips of all devices")
-    sync_bn: bool = training(False, "on several GPUs: batch norm over the clips of all")
+    sync_bn: bool = training(False, "batch norm over the clips of all GPUs")
 
     gpu: str = technical("", "which GPU, else the first visible one; 0,1: one process on each")
     cpu_only: bool = technical(False, "use no GPU")
     num_workers: int = technical(2, "processes that make clips, for each device", least=0)
     worker_timeout: float = technical(600, "seconds to wait for a batch; 0: no limit", least=0)
-    checkpoint_minutes: float = technical(0, "save this often within epochs; 0: at a stop", least=0)
+    checkpoint_minutes: float = technical(0, "minutes between saves in an epoch; 0: none", least=0)
     low_memory: bool = technical(False, "on the CPU: give memory back at once; slower")
     grad_checkpoint: bool = technical(False, "recompute the backbone's stages: less memory, slower")
     plain: bool = technical(False, "compute with plain torch, without what model/fast makes faster")
