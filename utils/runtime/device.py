@@ -9,12 +9,7 @@ from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.logs import log
 from utils.runtime.allocator import keep_freed_memory, return_freed_memory
-from utils.runtime.environment import environment  # noqa: F401  (the same)
-from utils.runtime.precision import (  # noqa: F401  (until their users import them from there)
-    full_precision,
-    single_thread,
-    use_deterministic_algorithms,
-)
+from utils.runtime.precision import use_deterministic_algorithms
 from utils.runtime.processes import ALONE, Processes
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}

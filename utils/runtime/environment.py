@@ -6,15 +6,14 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from utils.runtime.device import Runtime
+from utils.runtime.device import Runtime
 
 
-def environment(runtime: "Runtime") -> dict[str, Any]:
+def environment(runtime: Runtime) -> dict[str, Any]:
     """Return the entry of config.json that describes this start of the program."""
     device = runtime.device
     if device.type == "cuda":
