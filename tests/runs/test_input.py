@@ -240,33 +240,6 @@ def test_a_file_that_carries_code_is_refused_and_nothing_of_it_runs(
     assert os.listdir(tmp_path) == ["evil.pth.tar"]
 
 
-def test_weights_of_another_net_are_refused(pretrained_run, tmp_path, capsys):
-    weights = next((pretrained_run / "model").glob("epoch0*"))
-    arguments = [*TINY, "--net", "resnet50", "--pretrained", weights, "--output_dir", tmp_path]
-    assert run(*arguments) == 2
-    assert "name the --net that it is of" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
-def test_weights_of_a_deeper_net_are_refused(tmp_path, capsys):
-    from model.dpc import DPC_RNN
-
-    torch.save({"state_dict": DPC_RNN("resnet34", 32, 2, 5, 1).state_dict()}, tmp_path / "w")
-    assert run(*TINY, "--pretrained", tmp_path / "w", "--output_dir", tmp_path / "out") == 2
-    assert "name the --net that it is of" in capsys.readouterr().err.splitlines()[-1]
-    assert run(*TINY, "--net", "resnet50", "--pretrained", tmp_path / "w") == 2
-    assert not (tmp_path / "out").exists()
-
-
-def test_weights_that_cover_too_little_of_the_backbone_are_refused(tmp_path, capsys):
-    torch.save(
-        {"state_dict": {"backbone.conv1.weight": torch.zeros(8, 3, 1, 7, 7)}}, tmp_path / "w"
-    )
-    assert run(*TINY, "--pretrained", tmp_path / "w", "--output_dir", tmp_path / "out") == 2
-    assert "covers 2% of the backbone" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_dpc_checkpoint_is_not_tested(pretrained_run, capsys):
     assert run("--test", next((pretrained_run / "model").glob("epoch0*"))) == 2
     assert "is a dpc-rnn, which has no classifier" in capsys.readouterr().err

@@ -106,6 +106,31 @@ def test_a_classifier_of_another_size_is_left_out_and_named(classifier_run, tmp_
     assert "estimated" not in log.read_text()
 
 
+def test_weights_of_another_net_are_refused(pretrained_run, tmp_path, capsys):
+    weights = next((pretrained_run / "model").glob("epoch0*"))
+    arguments = [*TINY, "--net", "resnet50", "--pretrained", weights, "--output_dir", tmp_path]
+    assert run(*arguments) == 2
+    assert "name the --net that it is of" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_a_deeper_net_are_refused(tmp_path, capsys):
+    torch.save({"state_dict": DPC_RNN("resnet34", 32, 2, 5, 1).state_dict()}, tmp_path / "w")
+    assert run(*TINY, "--pretrained", tmp_path / "w", "--output_dir", tmp_path / "out") == 2
+    assert "name the --net that it is of" in capsys.readouterr().err.splitlines()[-1]
+    assert run(*TINY, "--net", "resnet50", "--pretrained", tmp_path / "w") == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_cover_too_little_of_the_backbone_are_refused(tmp_path, capsys):
+    torch.save(
+        {"state_dict": {"backbone.conv1.weight": torch.zeros(8, 3, 1, 7, 7)}}, tmp_path / "w"
+    )
+    assert run(*TINY, "--pretrained", tmp_path / "w", "--output_dir", tmp_path / "out") == 2
+    assert "covers 2% of the backbone" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("names", [("ConvGRUCell_00",), ("cell_list.0",)])
 def test_the_aggregators_cell_may_be_listed_once(names):
     model = DPC_RNN("resnet18", 32, 1, 1, 1)

@@ -1,6 +1,8 @@
 """The command line: a parser made from Config's fields, and the flags that were typed."""
 
 import argparse
+from argparse import RawDescriptionHelpFormatter
+from functools import partial
 from typing import Any, NoReturn
 
 from utils.config.flags import FIELDS, FLOATS, Config, normalised_names
@@ -27,20 +29,6 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see --help)")
 
 
-class Help(argparse.RawDescriptionHelpFormatter):
-    """The format of --help: each flag's help ends with its default."""
-
-    def __init__(self, prog: str):
-        super().__init__(prog, max_help_position=32, width=110)
-
-    def _get_help_string(self, action: argparse.Action) -> str:
-        text = action.help or ""
-        if action.dest not in FIELDS:
-            return text
-        default = FIELDS[action.dest].default
-        return f"{text} [{SHOWN.get(default, default)}]"
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; what it returns holds only the flags that were typed."""
     parser = Parser(
@@ -48,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         usage="run_model.py [flags]",
         description="Dense Predictive Coding on videos and Gabor stimuli: train, finetune, test.",
         epilog=EPILOG,
-        formatter_class=Help,
+        formatter_class=partial(RawDescriptionHelpFormatter, max_help_position=32, width=110),
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
@@ -58,7 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
         if meta["group"] not in groups:
             groups[meta["group"]] = parser.add_argument_group(meta["group"])
         names = [f"--{name}" for name in (field.name, *meta["names"])]
-        options = {"dest": field.name, "help": meta["help"]}
+        default = SHOWN.get(field.default, field.default)
+        options: dict[str, Any] = {"dest": field.name, "help": f"{meta['help']} [{default}]"}
         if field.type is bool:
             options |= {"action": "store_true"}
         else:

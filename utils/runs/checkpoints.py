@@ -40,11 +40,7 @@ SAFE_GLOBALS: list[Any] = [
 
 
 def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
-    """Read a file's dictionary to the CPU; `flag` is the one that named the file.
-
-    Only tensors, plain values and NumPy numbers are accepted; nothing in the file is executed.
-    Raises UsageError.
-    """
+    """Read the file that a flag names to the CPU, and run no code in it; raises UsageError."""
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"--{flag} {path}: no such file")
@@ -202,10 +198,7 @@ def keep_best(folder: Path, source: Path, epoch: int, phase: str) -> None:
 
 
 def drop_later(folder: Path, epoch: int) -> list[str]:
-    """Remove the checkpoints of epochs after `epoch`, newest first, and the position within one.
-
-    Returns their names.
-    """
+    """Remove all checkpoints from after an epoch, newest first; return their names."""
     later = [path for number, path in _matching(folder, EPOCH_NAME) if number > epoch]
     later += [path for path in [folder / LAST] if path.exists()]
     later += [path for number, path in _matching(folder, BEST_NAME) if number > epoch]

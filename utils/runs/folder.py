@@ -40,17 +40,14 @@ def checkpoint_stem(path: str) -> str:
 
 def run_name(config: Config, seed_typed: bool) -> str:
     """Return the name of a new run's folder; the seed is part of it if it was typed."""
-    strided = CATALOGUE[config.dataset].stride is None
+    info = CATALOGUE[config.dataset]
     parts = (
         f"{short_name(config.dataset, config.eye)}-{config.img_dim}",
-        f"r{config.net.removeprefix('resnet')}",
-        config.model,
-        f"bs{config.batch_size}",
-        f"lr{config.lr:g}",
-        f"nseq{config.num_seq_in}",
+        f"r{config.net.removeprefix('resnet')}_{config.model}_bs{config.batch_size}",
+        f"lr{config.lr:g}_nseq{config.num_seq_in}",
         f"pred{config.pred_step}" if config.is_dpc else "",
         f"len{config.seq_len}",
-        f"ds{config.ucf_hmdb_ms_ds}" if strided else "",
+        f"ds{config.ucf_hmdb_ms_ds}" if info.stride is None else "",
         f"train-{config.train_what}",
         f"seed{config.seed}" if seed_typed else "",
         config.suffix,
