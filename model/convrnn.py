@@ -1,72 +1,58 @@
-"""The convolutional GRU that aggregates block features over time (Ballas et al. 2016; Han et al.
-2019).
-"""
+"""The convolutional GRU that aggregates block features (Ballas et al. 2016; Han et al. 2019)."""
 
 import torch
 from torch import Tensor, nn
 
 
-class ConvGRUCell(nn.Module):
-    """One step: input `[B, F_in, D, D]` and hidden `[B, F, D, D]` → new hidden `[B, F, D, D]`."""
+def start_orthogonal(layer: nn.Conv2d | nn.Linear) -> None:
+    """Set a layer's weights to an orthogonal matrix and its biases to 0."""
+    nn.init.orthogonal_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
-    def __init__(self, input_size: int, hidden_size: int, kernel_size: int):
+
+class ConvGRUCell(nn.Module):
+    """One step of a GRU whose gates are 1×1 convolutions."""
+
+    def __init__(self, size: int):
         super().__init__()
-        self.hidden_size = hidden_size
-        for gate in ("reset_gate", "update_gate", "out_gate"):
-            conv = nn.Conv2d(
-                input_size + hidden_size, hidden_size, kernel_size, padding=kernel_size // 2
-            )
-            nn.init.orthogonal_(conv.weight)
-            nn.init.zeros_(conv.bias)
-            self.add_module(gate, conv)
+
+        def gate() -> nn.Conv2d:
+            conv = nn.Conv2d(2 * size, size, kernel_size=1)
+            start_orthogonal(conv)
+            return conv
+
+        self.reset_gate = gate()
+        self.update_gate = gate()
+        self.out_gate = gate()
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
-        both = torch.cat([x, hidden], dim=1)
-        update = torch.sigmoid(self.update_gate(both))
-        reset = torch.sigmoid(self.reset_gate(both))
-        candidate = torch.tanh(self.out_gate(torch.cat([x, hidden * reset], dim=1)))
+        """Return the new hidden state; all states and inputs are `[B, F, D, D]`."""
+        both = torch.cat([x, hidden], dim=1)  # [B, 2*F, D, D]
+        update = torch.sigmoid(self.update_gate(both))  # [B, F, D, D]
+        reset = torch.sigmoid(self.reset_gate(both))  # [B, F, D, D]
+        both = torch.cat([x, hidden * reset], dim=1)  # [B, 2*F, D, D]
+        candidate = torch.tanh(self.out_gate(both))  # [B, F, D, D]
         return hidden * (1 - update) + candidate * update
 
 
 class ConvGRU(nn.Module):
-    """Layers of `ConvGRUCell`, with dropout on each new hidden state; the dropped-out one is
-    carried on.
-    """
+    """A GRU of one layer, with dropout on each new hidden state; what is left is carried on."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        kernel_size: int = 1,
-        num_layers: int = 1,
-        dropout: float = 0.1,
-    ):
+    def __init__(self, size: int, dropout: float = 0.1):
         super().__init__()
-        cells = []
-        for layer in range(num_layers):
-            cell = ConvGRUCell(hidden_size if layer else input_size, hidden_size, kernel_size)
-            # published checkpoints list each cell under this name as well as in cell_list
-            self.add_module(f"ConvGRUCell_{layer:02d}", cell)
-            cells.append(cell)
-        self.cell_list = nn.ModuleList(cells)
+        self.ConvGRUCell_00 = ConvGRUCell(size)
+        # published checkpoints list the cell under this name as well
+        self.cell_list = nn.ModuleList([self.ConvGRUCell_00])
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, hidden: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """`x` `[B, N, F_in, D, D]` → (the last layer's states `[B, N, F, D, D]`, each layer's last
-        state).
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Return the hidden state `[B, F, D, D]` after the N steps of `x` `[B, N, F, D, D]`.
 
-        `hidden` holds each layer's state `[B, F, D, D]` to start from; without it they are 0.
+        It starts from `hidden`, or from 0.
         """
-        last = []
-        for layer, cell in enumerate(self.cell_list):
-            if hidden is None:
-                state = x.new_zeros(x.shape[0], cell.hidden_size, *x.shape[3:])
-            else:
-                state = hidden[layer]
-            states = []
-            for step in x.unbind(1):
-                state = self.dropout(cell(step, state))
-                states.append(state)
-            x = torch.stack(states, dim=1)
-            last.append(state)
-        return x, last
+        if hidden is None:
+            hidden = x.new_zeros(x[:, 0].shape)  # [B, F, D, D]
+        for step in x.unbind(1):
+            hidden = self.dropout(self.ConvGRUCell_00(step, hidden))
+        return hidden

@@ -1,19 +1,24 @@
-"""Memory for time: what a forward computed is not kept, and computed again in backward (Chen et al.
-2016)."""
+"""Time for memory: activations are computed again in backward, not kept (Chen et al. 2016)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+Result = TypeVar("Result", Tensor, tuple[Tensor, ...])
 
-def computed_twice(
-    forward: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tensor | int, within: nn.Module
-) -> Tensor | tuple[Tensor, ...]:
-    """`forward(*inputs)`, of which only the inputs are kept. It draws nothing at random; batch
-    norms `within` count it once."""
+
+def recompute_in_backward(
+    forward: Callable[..., Result], *inputs: Tensor | int, within: nn.Module
+) -> Result:
+    """Return `forward(*inputs)`, of which only the inputs are kept for backward.
+
+    `forward` must not draw random numbers. The running statistics of the batch norms in the module
+    `within` are updated once.
+    """
     return checkpoint(
         forward,
         *inputs,
@@ -25,18 +30,16 @@ def computed_twice(
 
 @contextmanager
 def without_statistics(module: nn.Module) -> Iterator[None]:
-    """Batch norms normalise as before, and their running statistics stay as they are."""
-    norms = [
-        norm
-        for norm in module.modules()
-        if isinstance(norm, _BatchNorm) and norm.training and norm.track_running_stats
-    ]
-    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
+    """Leave the running statistics of the module's batch norms as they are."""
+    before = []
+    for norm in module.modules():
+        if isinstance(norm, _BatchNorm) and norm.training and norm.num_batches_tracked is not None:
+            count = norm.num_batches_tracked
+            before.append((norm, norm.momentum, count, count.clone()))
+            norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, (momentum, batches) in zip(norms, before, strict=True):
+        for norm, momentum, count, batches in before:
             norm.momentum = momentum
-            norm.num_batches_tracked.copy_(batches)
+            count.copy_(batches)

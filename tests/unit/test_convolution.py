@@ -1,4 +1,4 @@
-"""The weights' gradient of convolutions over time, and what else makes a step on a CPU fast."""
+"""The weights' gradient of convolutions over time, and memory that is kept on a CPU."""
 
 import platform
 import subprocess
@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from model.fast import convolution
 from model.fast.convolution import Conv3d, weight_gradient
-from model.training.optimizer import Group, make_optimizer
 from utils.config.flags import Config
 from utils.runtime import allocator, device
 from utils.runtime.processes import ALONE
@@ -35,25 +34,33 @@ def test_products_of_matrices_give_the_gradient(kernel, stride, size):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
 @pytest.mark.parametrize(
-    ("precision", "few", "tolerance"),
-    [("float32", "FEW_POSITIONS", 1e-4), ("bfloat16", "FEW_IN_LOWER_PRECISION", 0.05)],
+    ("dtype", "few", "tolerance"),
+    [
+        (torch.float64, "FEW_POSITIONS", 1e-12),
+        # bfloat16 has 8 bits: what is summed is rounded by up to 0.4 %, in another order
+        (torch.bfloat16, "FEW_IN_LOWER_PRECISION", 0.02),
+    ],
 )
 def test_a_layer_has_torchs_output_and_gradients(
-    stride, memory_format, precision, few, tolerance, monkeypatch
+    stride, memory_format, dtype, few, tolerance, monkeypatch
 ):
     torch.manual_seed(0)
-    ours = Conv3d(6, 8, 3, stride=stride, padding=1, bias=False).to(memory_format=memory_format)
-    x = torch.randn(2, 6, 3, 4, 4).contiguous(memory_format=memory_format).requires_grad_()
+    lower = dtype == torch.bfloat16
+    given = torch.float32 if lower else dtype
+    ours = Conv3d(6, 8, 3, stride=stride, padding=1, bias=False, dtype=given)
+    ours.to(memory_format=memory_format)
+    x = torch.randn(2, 6, 3, 4, 4, dtype=given).contiguous(memory_format=memory_format)
+    x.requires_grad_()
     results = []
     for positions in (0, 10**6):  # torch's, and ours
         monkeypatch.setattr(convolution, few, positions)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=lower):
             y = ours(x)
-        assert y.dtype == getattr(torch, precision)
+        assert y.dtype == dtype
         assert isinstance(y.grad_fn, convolution.Convolution._backward_cls) == (positions > 0)
-        results.append([y, *torch.autograd.grad(y.float().square().sum(), (x, ours.weight))])
+        results.append([y, *torch.autograd.grad(y.to(given).square().sum(), (x, ours.weight))])
     for one, other in zip(*results, strict=True):
-        assert torch.allclose(one, other, rtol=tolerance, atol=tolerance)
+        assert (one - other).norm() <= tolerance * other.norm()
 
 
 @pytest.mark.parametrize("stride", [1, 2, (1, 2, 2)])
@@ -72,28 +79,6 @@ def test_equal_frames_are_convolved_as_one(kernel, frames, stride):
         assert torch.allclose(one, other, rtol=1e-10)
 
 
-def test_adam_is_torchs():
-    torch.manual_seed(0)
-    start = torch.randn(50)
-    values = []
-    for make in (
-        lambda weight: make_optimizer([Group("all", 1.0, [weight])], 1e-2, 1e-3),
-        lambda weight: torch.optim.Adam([weight], lr=1e-2, weight_decay=1e-3),
-    ):
-        weight = torch.nn.Parameter(start.clone())
-        optimizer = make(weight)
-        for step in range(1, 6):
-            (weight.square() * torch.arange(50) * step).sum().backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        again = make(weight)
-        again.load_state_dict(optimizer.state_dict())
-        state = again.state_dict()["state"][0]
-        values.append([weight.detach(), state["exp_avg"], state["exp_avg_sq"], state["step"]])
-    for one, other in zip(*values, strict=True):
-        assert torch.allclose(one, other, rtol=1e-6, atol=1e-7)
-
-
 def test_memory_is_kept_or_returned(monkeypatch):
     called = []
     monkeypatch.setattr(device, "keep_freed_memory", lambda: called.append("keep"))
@@ -106,15 +91,19 @@ def test_memory_is_kept_or_returned(monkeypatch):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own")
 @pytest.mark.parametrize(("mode", "kept"), [("keep", True), ("return", False)])
 def test_freed_blocks_stay_or_go(mode, kept):
-    """64 blocks of 2 MiB, as the program's resident memory shows them once they are freed."""
+    """64 blocks of 2 MiB, of which the process's memory holds most or few once they are freed."""
     code = (
+        "import resource\n"
         "import numpy as np\n"
         f"from utils.runtime.allocator import {mode}_freed_memory as choose\n"
+        "def resident():\n"
+        "    return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()\n"
         "choose()\n"
+        "before = resident()\n"
         "blocks = [np.ones(2**18) for _ in range(64)]\n"
         "del blocks\n"
-        "print(int(open('/proc/self/statm').read().split()[1]) * 4096)"
+        "print(resident() - before)"
     )
     root = Path(allocator.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert (int(done.stdout) > 128 * 2**20) == kept, done.stderr
+    assert (int(done.stdout) > 64 * 2**20) == kept, done.stderr
