@@ -25,6 +25,9 @@ def build_learner(
     can't do.
     """
     processes, on_gpu = runtime.processes, runtime.device.type == "cuda"
+    if config.plain and config.amp == "bf16" and not on_gpu and not config.test:
+        # the gradient that model/fast/convolution.py computes in oneDNN's place
+        raise UsageError("--plain --amp bf16: torch's gradients are wrong on CPUs; leave one out")
     torch.manual_seed(config.seed)
     task = build_task(config, num_classes, whole_videos, processes)
     if not processes.leads:  # each rank has a dropout of its own

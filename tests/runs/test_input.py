@@ -164,6 +164,7 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--seed 4294967296", "--seed 4294967296: must be at least -1 and below 4294967296"),
         ("--split 4", "--split 4: must lie between 1 and 3"),
         ("--plain --grad_checkpoint", "--grad_checkpoint: is part of what --plain leaves out"),
+        ("--compile --grad_checkpoint", "--compile: torch can't compile --grad_checkpoint"),
         ("--train_what ft", "--train_what ft: is for lc-rnn"),
         ("--model lc-rnn --track_bn", "--track_bn: is for dpc-rnn"),
         ("--model lc-rnn --batch_size 1", "--batch_size 1: lc-rnn trains on at least 2"),

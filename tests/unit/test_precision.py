@@ -162,6 +162,12 @@ def test_a_plain_run_measures_the_same(narrow_backbone, pretrained_run, tmp_path
     assert not any(type(m).__module__.startswith("model.fast") for m in made.task.modules())
 
 
+def test_plain_in_bf16_is_refused_on_a_cpu(narrow_backbone, tmp_path, capsys):
+    assert run(*TINY, "--plain", "--amp", "bf16", "--cpu_only", "--output_dir", tmp_path) == 2
+    assert "--plain --amp bf16: torch's gradients are wrong" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 # ------------------------------------------------------------------ --grad_accum
 
 

@@ -28,6 +28,8 @@ def check(config: Config) -> None:
         raise UsageError("--track_bn: is for dpc-rnn; lc-rnn always keeps the statistics")
     if config.plain and config.grad_checkpoint:
         raise UsageError("--grad_checkpoint: is part of what --plain leaves out; take one of them")
+    if config.compile and config.grad_checkpoint:
+        raise UsageError("--compile: torch can't compile --grad_checkpoint; take one of them")
     if config.reset_lr and not config.resume:
         raise UsageError("--reset_lr: needs --resume too")
     if config.is_dpc and config.test:
