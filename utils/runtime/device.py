@@ -75,7 +75,8 @@ def start_runtime(config: Config, processes: Processes) -> Runtime:
         check_share(config, processes.count)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        torch.backends.cudnn.benchmark = not config.deterministic
+        # tuned for each new shape: whole videos of a test have too many shapes
+        torch.backends.cudnn.benchmark = not (config.deterministic or config.test)
     elif config.low_memory:
         return_freed_memory()
     elif not config.plain:
