@@ -120,8 +120,12 @@ def train(program: Program, start: "Start") -> None:
     parts.learner.distribute()
     folder = program.processes.from_first(lambda: open_folder(program, start, parts, state))
     if start.resumes:
-        done = f" and {position.done} of {len(parts.loaders['train'])} batches" if position else ""
-        log.info("resuming %s after epoch %d of %d%s", folder, state.epoch, config.num_epochs, done)
+        where = f"after epoch {state.epoch} of {config.num_epochs}"
+        if state.epoch < 0:
+            where = "before epoch 0"
+        if position is not None:
+            where += f" and {position.done} of {len(parts.loaders['train'])} batches"
+        log.info("resuming %s %s", folder, where)
         if state.epoch >= config.num_epochs:
             log.info("the run has reached its epochs already; a larger --num_epochs trains on")
     training = TrainingRun(

@@ -1,6 +1,6 @@
 """The optimizer: which parameters learn, at which rate, and when the rate drops."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -66,7 +66,14 @@ def make_optimizer(groups: list[Group], lr: float, weight_decay: float) -> Adam:
     return Adam(settings, lr=lr, weight_decay=weight_decay, fused=True)
 
 
-class Schedule(NamedTuple):
+class Schedule(Protocol):
+    """How the learning rate changes over a run."""
+
+    def factor(self, epoch: int) -> float:
+        """Return the share of the run's rate that an epoch, counted from 1, learns at."""
+
+
+class Steps(NamedTuple):
     """A learning rate that drops to a tenth at each milestone; without any it is constant.
 
     A milestone counts trained epochs: with milestone 60, epoch 61 is the first at the lower rate.
@@ -82,8 +89,8 @@ class Schedule(NamedTuple):
 def schedule_of(config: Config) -> Schedule:
     """Return dpc-rnn's constant rate, or lc-rnn's milestones for the data set and image size."""
     if config.is_dpc:
-        return Schedule()
-    return Schedule(CATALOGUE[config.dataset].milestones[config.img_dim >= LARGE_IMAGE])
+        return Steps()
+    return Steps(CATALOGUE[config.dataset].milestones[config.img_dim >= LARGE_IMAGE])
 
 
 def set_rates(optimizer: torch.optim.Optimizer, groups: list[Group], lr: float) -> None:

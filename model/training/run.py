@@ -56,7 +56,6 @@ class TrainingRun:
         self.saver = Saver(
             config,
             learner=learner,
-            schedule=self.schedule,
             samples=loaders["train"].samples,
             folder=folder / "model",
             state=state,

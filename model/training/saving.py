@@ -10,7 +10,6 @@ import torch
 
 from model.training.learner import Learner
 from model.training.meter import Meter, Position
-from model.training.optimizer import Schedule
 from utils.config.flags import Config
 from utils.errors import RunError, UsageError
 from utils.logs import log
@@ -70,7 +69,6 @@ class Saver:
         config: Config,
         *,
         learner: Learner,
-        schedule: Schedule,
         samples: Samples,
         folder: Path,
         state: State,
@@ -78,7 +76,6 @@ class Saver:
     ):
         self.config = config
         self.learner = learner
-        self.schedule = schedule
         self.samples = samples
         self.folder = folder
         self.state = state
@@ -203,7 +200,6 @@ class Saver:
             "state_dict": learner.model.state_dict(),
             "optimizer": learner.optimizer.state_dict(),
             "scaler": learner.scaler.state_dict(),
-            "schedule": {"lr": self.config.lr, "milestones": self.schedule.milestones},
             "best_acc": best.top1 if best else 0.0,
             "best": {name: tuple(value) for name, value in state.best.items()},
             "config": vars(self.config),

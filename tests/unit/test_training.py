@@ -17,7 +17,7 @@ from model.training.learner import Learner
 from model.training.loop import estimate_statistics, norms_without_statistics
 from model.training.meter import Meter
 from model.training.optimizer import (
-    Schedule,
+    Steps,
     freeze_all_but,
     make_optimizer,
     parameter_groups,
@@ -98,7 +98,7 @@ def test_equal_logits_are_no_success():
 )
 def test_the_classifiers_rate_drops_at_the_published_epochs(dataset, img_dim, milestones):
     schedule = schedule_of(Config(model="lc-rnn", dataset=dataset, img_dim=img_dim))
-    assert schedule == Schedule(milestones)
+    assert schedule == Steps(milestones)
     first, second = milestones
     expected = {1: 1, first: 1, first + 1: 0.1, second: 0.1, second + 1: 0.01, 1000: 0.01}
     for epoch, factor in expected.items():
@@ -236,7 +236,6 @@ def saver(tmp_path) -> Saver:
     return Saver(
         SMALL,
         learner=learner,
-        schedule=Schedule(),
         samples=loader.samples,
         folder=tmp_path / "model",
         state=State(),
