@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from utils.errors import UsageError
-from utils.plots.draw import breakdowns, draw_all, figures, read_records
+from utils.plots import breakdowns, curves, figures
+from utils.plots.draw import draw_all, read_records
 
 ROOT = Path(__file__).resolve().parents[2]
 CURVES = ["loss_and_accuracy.png", "gabor_types.png", "gabor_orientations.png"]
 MATRICES = ["confusion_by_type.png", "confusion_by_orientation.png"]
+pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # of a layout that finds no room
 
 
 def gabor_classes() -> pd.DataFrame:
@@ -202,6 +205,18 @@ def test_gabor_run_draws(tmp_path, modes, expected):
     assert {path.name for path in tmp_path.iterdir() if path.suffix != ".csv"} == set(expected)
 
 
+@pytest.mark.parametrize("last", [0, 1, 20])
+def test_later_losses_are_in_sight(last):
+    loss = [12.0, *[2.0] * last]
+    tops = {f"top{k}": 0.1 * k for k in (1, 3, 5)}
+    epochs = pd.DataFrame({"epoch": range(last + 1), "loss": loss, "mode": "val", **tops})
+    figure = curves.draw_epochs(epochs.assign(chance=1 / 64, phase="expected"))
+    low, high = figure.axes[0].get_ylim()
+    assert low < loss[-1] < high
+    assert low < np.log(64) < high
+    assert (high < 12) == (last > 0)
+
+
 def test_a_run_that_predicts_only_gray_draws(tmp_path):
     write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]})
     rows = pd.read_csv(tmp_path / "predictions.csv")
@@ -266,8 +281,8 @@ def test_other_tables_are_refused(tmp_path):
 
 
 def test_a_failed_save_leaves_the_old_picture(tmp_path):
-    class Broken:
-        def savefig(self, path, **options):
+    class Broken(Figure):
+        def savefig(self, path, **_):
             path.write_bytes(b"half")
             raise OSError("disk full")
 

@@ -1,4 +1,4 @@
-"""Tables from the rows of predictions.csv: by image type, orientation, batch, and class by class.
+"""Tables from the rows of predictions.csv: by image type, orientation, batch and class.
 
 Columns of `predictions` as in predictions.csv; losses in nats, accuracies and shares in 0..1.
 """
@@ -12,7 +12,7 @@ TYPE_ORDER = ("A", "B", "C", "D", "D/U", "U", "G")
 
 
 def breakdown(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Mean loss, share of correct classes and number of rows, by mode, epoch and column `by`.
+    """Return the mean loss, accuracy and number of rows by mode, epoch and column `by`.
 
     A missing value of `by` (the orientation of G) is a group of its own.
     """
@@ -27,9 +27,9 @@ def breakdown(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def by_batch(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Mean loss and share of U rows of each training batch; index: batches trained on, from 1.
+    """Return the mean loss and the share of U rows of each training batch.
 
-    Epoch 0 only measures, so its batches do not count.
+    The index counts the batches trained on, from 1; epoch 0 only measures and is left out.
     """
     rows = predictions[(predictions["mode"] == "train") & (predictions["epoch"] > 0)]
     groups = rows.groupby(["epoch", "batch"])
@@ -39,26 +39,26 @@ def by_batch(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusion(predictions: pd.DataFrame, num_classes: int) -> np.ndarray:
-    """Counts [target, predicted]."""
+    """Return counts [target, predicted]."""
     cells = predictions["target"].to_numpy() * num_classes + predictions["predicted"].to_numpy()
     counts = np.bincount(cells.astype(np.int64), minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
 
 def row_shares(counts: np.ndarray) -> np.ndarray:
-    """Each row divided by its sum; a row without counts is NaN."""
+    """Divide each row by its sum; a row without counts becomes NaN."""
     totals = counts.sum(axis=1, keepdims=True)
     return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
 
 
 def first_unexpected(epochs: pd.DataFrame) -> float | None:
-    """The first epoch in which U images appear; None without one."""
+    """Return the first epoch in which U images appear, None without one."""
     rows = epochs[epochs["phase"] == "unexpected"]
     return float(rows["epoch"].min()) if len(rows) else None
 
 
 def best_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
-    """The validation row of the highest top-1 of each phase, the earliest of equals."""
+    """Return each phase's validation row of the highest top-1, the earliest of equals."""
     rows = epochs[(epochs["mode"] == "val") & epochs["top1"].notna()].sort_values("epoch")
     return rows.loc[rows.groupby("phase")["top1"].idxmax()]
 
@@ -72,9 +72,9 @@ class Shown(NamedTuple):
 
 
 def last_shown(epochs: pd.DataFrame, predictions: pd.DataFrame) -> list[Shown]:
-    """The last epoch with predictions of each phase, in the best mode there is.
+    """Return the last epoch with predictions of each phase, in test, else val, else train.
 
-    test before val before train: what was not trained on says more.
+    Predictions of data that were not trained on say more.
     """
     present = predictions[["mode", "epoch"]].drop_duplicates()
     rows = epochs[["mode", "epoch", "phase"]].merge(present, on=["mode", "epoch"])
@@ -82,18 +82,19 @@ def last_shown(epochs: pd.DataFrame, predictions: pd.DataFrame) -> list[Shown]:
         found = rows[rows["mode"] == mode].sort_values("epoch")
         if len(found):
             last = found.drop_duplicates("phase", keep="last")
-            return [Shown(mode, int(row.epoch), row.phase) for row in last.itertuples()]
+            return [Shown(mode, int(r["epoch"]), r["phase"]) for r in last.to_dict("records")]
     return []
 
 
 def select(predictions: pd.DataFrame, shown: Shown) -> pd.DataFrame:
+    """Return the predictions of that mode and epoch."""
     return predictions[(predictions["mode"] == shown.mode) & (predictions["epoch"] == shown.epoch)]
 
 
 def nested_classes(classes: pd.DataFrame, outer: str, images: set[str]) -> pd.DataFrame:
-    """Classes of the given image types, sorted by `outer` ('image' or 'orientation').
+    """Return the classes of the given image types, sorted by `outer` ('image' or 'orientation').
 
-    Columns group (the outer name) and inner; the index holds the class indices. G, which has no
+    Columns: group (the outer name) and inner; the index holds the class indices. G, which has no
     orientation, comes last either way.
     """
     kept = classes[classes["image"].isin(images)].set_index("index")
@@ -111,4 +112,5 @@ def nested_classes(classes: pd.DataFrame, outer: str, images: set[str]) -> pd.Da
 
 
 def angle_name(degrees: float) -> str:
+    """Return an orientation as text, "none" for a missing one."""
     return "none" if np.isnan(degrees) else f"{degrees:g}°"

@@ -14,7 +14,7 @@ from utils.plots import breakdowns, confusion_matrices, curves, figures
 
 
 class Records(NamedTuple):
-    """Tables of one folder, columns as in its CSV files; those not recorded have no rows."""
+    """The tables of one folder, columns as in its CSV files; those not recorded have no rows."""
 
     epochs: pd.DataFrame
     predictions: pd.DataFrame
@@ -34,7 +34,7 @@ CLASSES = {"index": "float64", "name": "str", "image": "str", "orientation": "fl
 
 
 def read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.DataFrame:
-    """Columns `dtypes` of a CSV file, without rows that lack `needed`: a kill cuts the last one."""
+    """Read columns `dtypes` of a CSV file; rows that lack `needed`, cut by a kill, are left out."""
     if not path.is_file():
         return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
     try:
@@ -47,6 +47,7 @@ def read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.Data
 
 
 def read_records(folder: Path) -> Records:
+    """Read the tables of a folder. Raises UsageError where they are not those of a run."""
     if not (folder / "epochs.csv").is_file():
         message = "no epochs.csv there; give the folder of a run or of a test"
         raise UsageError(f"can't draw the pictures in {folder}: {message}")
@@ -82,6 +83,7 @@ def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
 
 
 def list_pictures(records: Records) -> list[Picture]:
+    """Return the pictures that the records allow; those that lack records are left out."""
     epochs, predictions, classes = records
     tests = epochs[epochs["mode"] == "test"]
     pictures: list[Picture] = []
@@ -95,17 +97,12 @@ def list_pictures(records: Records) -> list[Picture]:
     if classes["orientation"].isna().all():  # named classes of videos
         make = partial(confusion_matrices.draw_named, predictions, classes, shown[-1])
         return [*pictures, ("confusion", make)]
-    for name, by, title in (
-        ("gabor_types", "image", "Image type"),
-        ("gabor_orientations", "orientation", "Orientation"),
-    ):
+    for name, by in (("gabor_types", "image"), ("gabor_orientations", "orientation")):
         table = breakdowns.breakdown(predictions, by)
-        series = curves.SERIES[by](table)
         if len(tests):
-            make = partial(curves.draw_test_breakdown, table, by, title, series)
+            pictures.append((name, partial(curves.draw_test_breakdown, table, by)))
         else:
-            make = partial(curves.draw_breakdown, table, by, title, series, epochs)
-        pictures.append((name, make))
+            pictures.append((name, partial(curves.draw_breakdown, table, by, epochs)))
     batches = breakdowns.by_batch(predictions)
     if len(batches):
         first = breakdowns.first_unexpected(epochs)
