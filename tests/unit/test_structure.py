@@ -10,34 +10,69 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dataset", "model", "utils", "process_data")
-MAY_IMPORT = {
-    "dataset": {"dataset", "utils"},
-    "model": {"model", "utils"},
-    "utils": {"utils"},
-    "process_data": {"dataset", "utils"},
-}
 MOST_LINES = 300
 SOURCES = sorted(
     [ROOT / "run_model.py", *(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))]
 )
 
 
-def imported_packages(path: Path) -> set[str]:
-    names = set()
+def rooms() -> dict[str, set[str]]:
+    """What each room may import, as the README's table of rooms says."""
+    row = re.compile(r"^\| `([a-z_/.]+)` \| .* \| ([^|]*) \|$", re.M)
+    table = (ROOT / "README.md").read_text().split("| what it may import |")[1].split("\n\n")[0]
+    return {
+        room.strip("/"): set(re.findall(r"`([^`]+)`", allowed))
+        for room, allowed in row.findall(table)
+    }
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return str(relative if relative.parent == Path() else relative.parent)
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The rooms, folders of this repository, that a file imports from."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
+        names = []
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.add(node.module.split(".")[0])
-    return names.intersection({*PACKAGES, "run_model"})
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] in {*PACKAGES, "run_model"}:
+                while parts and not (ROOT / Path(*parts)).is_dir():
+                    parts.pop()  # a name in a module, or the module
+                found.add("/".join(parts) or "run_model.py")
+    return found
+
+
+def test_the_readme_names_every_room():
+    assert {room_of(path) for path in SOURCES} <= rooms().keys()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_one_way_and_files_are_short(path):
-    allowed = MAY_IMPORT.get(path.relative_to(ROOT).parts[0], {"dataset", "model", "utils"})
-    assert imported_packages(path) <= allowed
+def test_a_file_imports_what_its_room_may_and_is_short(path):
+    room = room_of(path)
+    allowed = rooms()[room] | {room}
+    within = tuple(name.removesuffix("**") for name in allowed if name.endswith("**"))
+    for imported in imported_rooms(path):
+        assert imported in allowed or f"{imported}/".startswith(within or "-"), imported
     assert len(path.read_text().splitlines()) < MOST_LINES
+
+
+def test_flags_and_pictures_need_no_torch():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import run_model, utils.plots.draw, utils.plots.pictures\n"
+        "from utils.config import changes, checks, command_line\n"
+        "command_line.parse(['--dataset', 'gabors'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_loops_know_no_dataset_by_name():
