@@ -67,18 +67,18 @@ def read_records(folder: Path) -> Records:
 def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
     """Draw every picture that the folder's records allow; return the pictures' paths.
 
-    Raises UsageError where the records can't be read, RunError where a picture can't be written.
+    Raises UsageError where there are no records, RunError where the disk fails.
     """
     written = []
-    with matplotlib.rc_context(figures.STYLE):
-        for name, make in list_pictures(read_records(folder)):
-            path = folder / f"{name}.png"
-            try:
+    try:
+        with matplotlib.rc_context(figures.STYLE):
+            for name, make in list_pictures(read_records(folder)):
+                path = folder / f"{name}.png"
                 figures.save(make(), path, backend)
-            except OSError as error:
-                reason = error.strerror or error
-                raise RunError(f"can't draw the pictures in {folder}: {reason}") from error
-            written.append(path)
+                written.append(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"can't draw the pictures in {folder}: {reason}") from error
     return written
 
 
