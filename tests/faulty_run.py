@@ -1,15 +1,6 @@
-"""run_model.py with a resnet18 of few planes and a fault that it meets: python tests/faulty_run.py
+"""run_model.py with a small network, and with a fault that the run meets."""
 
-Imports all that runs need, and then forks a process for each line that it reads: a run starts at
-once, in a session of its own, and is else like any other. A line is a JSON object with the run's
-`flags`, the `fault` (a name in FAULTS, and its arguments), the `folder` to be in, the `log` file
-for what it prints, and whether it `draws` its true pictures; the answer is the process's number. A
-line with a number is answered by that process's exit status.
-"""
-
-import atexit
 import contextlib
-import json
 import math
 import os
 import resource
@@ -17,23 +8,21 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from types import FrameType
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT)]
+import torch
 
-import numpy as np  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-import run_model  # noqa: E402
-import utils.runs.tensorboard  # noqa: E402,F401
-from conftest import narrow  # noqa: E402
-from dataset.gabors import GaborDataset  # noqa: E402
-from model.training import learner, recording, saving  # noqa: E402
-from model.training import run as training  # noqa: E402
-from utils.plots import draw as plots  # noqa: E402
-from utils.plots import figures, pictures  # noqa: E402
+import run_model
+from dataset.gabors import GaborDataset
+from model.training import learner, recording, saving
+from model.training import run as training
+from model.training.saving import State
+from small_runs import narrow, one_picture
+from utils.plots import pictures
+from utils.runtime import processes
 
 CHANGING = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 PHASES = {
@@ -47,8 +36,10 @@ ANOTHER_USER = 65534
 
 
 def at(phase: str, nth: int, action: Callable[[], None]) -> None:
-    """Calls `action` as that phase begins for the nth time. What the run is doing is kept in the
-    file `phase`."""
+    """Call `action` as that phase begins for the nth time.
+
+    What the run is doing is kept in the file `phase`.
+    """
     note = os.open("phase", os.O_RDWR | os.O_CREAT)
     doing, count = ["starting"], 0
 
@@ -78,7 +69,7 @@ def at(phase: str, nth: int, action: Callable[[], None]) -> None:
 
 
 def kill_in(phase: str, nth: int, seconds: float) -> None:
-    """Killed from outside, so many seconds after the phase has begun."""
+    """Be killed from outside, so many seconds after the phase has begun, or end before that."""
 
     def kill_soon() -> None:
         program = os.getpid()
@@ -91,8 +82,26 @@ def kill_in(phase: str, nth: int, seconds: float) -> None:
     at(phase, nth, kill_soon)
 
 
+def signal_in(phase: str, nth: int, sent: int, calls: int = 0) -> None:
+    """Get the signal as the phase begins for the nth time, or so many function calls later."""
+
+    def count_calls() -> None:
+        left = calls
+
+        def count(_frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal left
+            left -= event == "call"
+            if left < 0:
+                sys.setprofile(None)
+                os.kill(os.getpid(), sent)
+
+        sys.setprofile(count)
+
+    at(phase, nth, count_calls if calls else lambda: os.kill(os.getpid(), sent))
+
+
 def fill_disk(phase: str, nth: int, room: int) -> None:
-    """From then on no file may be larger than `room` bytes; with nth 0 from the start."""
+    """Allow no file to be larger than `room` bytes from then on; with nth 0 from the start."""
 
     def fill() -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -109,8 +118,10 @@ def delete_runs(phase: str, nth: int) -> None:
 
 
 def signal_before(number: int, sent: int = signal.SIGKILL) -> None:
-    """Before the numbered change of a file, name or folder; 0: never. The changes so far are in the
-    file `changes`, one a line."""
+    """Get the signal before the numbered change of a file, name or folder; 0: never.
+
+    The changes so far are in the file `changes`, one a line.
+    """
     program, here = os.getpid(), os.getcwd() + "/"
     note = os.open("changes", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     count = 0
@@ -143,7 +154,7 @@ def is_path(thing: object) -> bool:
 
 
 def break_worker(how: str, epoch: int) -> None:
-    """A data worker dies or hangs on the first clip of that epoch's second batch."""
+    """Let a data worker die or hang on the first clip of that epoch's second batch."""
     read, program, clips = GaborDataset.__getitem__, os.getpid(), 0
 
     def call(dataset: GaborDataset, at: tuple[int, int]):
@@ -160,7 +171,7 @@ def break_worker(how: str, epoch: int) -> None:
 
 
 def fail_beside_a_hanging_worker() -> None:
-    """By an error that no one foresaw."""
+    """End by an error that no one foresaw."""
 
     def fail() -> None:
         raise ZeroDivisionError
@@ -169,77 +180,39 @@ def fail_beside_a_hanging_worker() -> None:
     at("training", 1, fail)
 
 
-def list_noise(_: plots.Records) -> list[plots.Picture]:
-    """In place of the pictures, which take longer than all the rest of so small a run."""
+def keep_weights(path: str) -> None:
+    """Write each rank's weights at the end of the run to a file: `path` and its rank."""
+    train = training.TrainingRun.run
 
-    def make() -> Figure:
-        figure = Figure(figsize=(1, 1))
-        figure.figimage(np.random.default_rng(1).random((figures.DPI, figures.DPI, 3)))
-        return figure
+    def train_and_keep(one: training.TrainingRun) -> State:
+        state = train(one)
+        rank = one.learner.runtime.processes.rank
+        torch.save(one.learner.model.state_dict(), f"{path}{rank}")
+        return state
 
-    return [("loss_and_accuracy", make)]
+    training.TrainingRun.run = train_and_keep
 
 
 def meet_nothing() -> None:
     pass
 
 
-FAULTS = {
-    made.__name__: made
-    for made in (
-        be_another_user,
-        break_worker,
-        delete_runs,
-        fail_beside_a_hanging_worker,
-        fill_disk,
-        kill_in,
-        meet_nothing,
-        signal_before,
-    )
-}
+FAULTS = (
+    *(be_another_user, break_worker, delete_runs, fail_beside_a_hanging_worker, fill_disk),
+    *(keep_weights, kill_in, meet_nothing, signal_before, signal_in),
+)
 
 
-def wait(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def run(flags: list[str], fault: Sequence, draws: bool) -> int:
+    """Run it in this process, and return its exit status.
 
-
-def next_run() -> dict | None:
-    """In each forked process what it is to run; None at the end of the input."""
-    for line in sys.stdin:
-        asked = json.loads(line)
-        if isinstance(asked, int):
-            print(wait(asked), flush=True)
-            continue
-        pid = os.fork()
-        if pid == 0:
-            return asked
-        print(pid, flush=True)
-    return None
-
-
-def start(asked: dict) -> int:
-    os.setsid()
-    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for number in (1, 2):
-        os.dup2(log, number)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.chdir(asked["folder"])
-    pictures.START = 0 if asked["draws"] else math.inf
-    if not asked["draws"]:
-        plots.list_pictures = list_noise
-    name, *arguments = asked["fault"]
-    FAULTS[name](*arguments)
-    sys.argv = ["run_model.py", *asked["flags"]]
-    with narrow():
-        return run_model.main(asked["flags"])
-
-
-if __name__ == "__main__":
-    run = next_run()
-    if run is not None:
-        status = start(run)
-        if run["fault"][0] in ("break_worker", "fail_beside_a_hanging_worker", "fill_disk"):
-            sys.exit(status)
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        os._exit(status)  # without clearing up all that is imported, which takes long
+    `fault`: a name in FAULTS, and its arguments. `draws`: as many pictures as it can, not one
+    stand-in at the end.
+    """
+    pictures.START, pictures.SHARE = (0, math.inf) if draws else (math.inf, pictures.SHARE)
+    processes.CALL_SECONDS = 1  # one of two ranks gets no answer, however long it waits
+    name, *arguments = fault
+    {made.__name__: made for made in FAULTS}[name](*arguments)
+    sys.argv = ["run_model.py", *flags]
+    with narrow(), nullcontext() if draws else one_picture():
+        return run_model.main(flags)

@@ -1,16 +1,28 @@
-"""run_model.py with a resnet18 of few planes: python tests/narrow_run.py FLAGS
+"""run_model.py with a small network, as a program: python tests/narrow_run.py FLAGS
 
-The same program with checkpoints of 1 MB, for tests that start it as a process of its own.
+It meets the fault that $FAULT names, in JSON, if there is one; see faulty_run.py.
 """
 
+import json
+import os
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent.parent)]
+from utils.errors import RunError, leave
+from utils.runtime import launch as launcher
 
-import run_model  # noqa: E402
-from conftest import narrow  # noqa: E402
+
+def launch(program: str, flags: list[str]) -> int:
+    """Run a program in two processes, as run_model.py does with --gpu 0,1."""
+    try:
+        return launcher.launch(Path(program), flags, 2)
+    except RunError as error:
+        print(f"run_model.py: {error}", file=sys.stderr)
+        return error.status
+
 
 if __name__ == "__main__":
-    with narrow():
-        sys.exit(run_model.main(sys.argv[1:]))
+    import faulty_run
+
+    fault = json.loads(os.environ.get("FAULT", '["meet_nothing"]'))
+    leave(faulty_run.run(sys.argv[1:], fault, draws=True))

@@ -16,14 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TINY
 from faulty_run import PHASES
-from own_process import ENVIRONMENT, ROOT, Starter
-from test_faults import NOT_TO_BE_SEEN, ends_well, one_line, only, whole
-from test_run import records
+from forked import ENVIRONMENT, ROOT, Starter
+from run_records import NOT_TO_BE_SEEN, ends_in_one_line, ends_well, only, records
+from small_runs import TINY, video_flags
 from video_data import prepare
 
-__all__ = ["whole"]  # a fixture
 EPOCHS = ["--num_epochs", 3, "--log_freq", 100, "--output_dir", "runs", "--resume", "auto"]
 FLAGS = [*TINY, *EPOCHS]
 # positions within epochs are saved between any two batches
@@ -31,7 +29,7 @@ OFTEN = [*FLAGS, "--num_workers", 1, "--checkpoint_minutes", 1e-9]
 SEED = 1
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def starter() -> Iterator[Starter]:
     made = Starter(draws=True)
     yield made
@@ -55,14 +53,14 @@ def changes(starter, tmp_path_factory) -> list[str]:
 def test_a_kill_before_any_change_of_the_disk(stratum, starter, whole, changes, tmp_path):
     low, high = (len(changes) * end // STRATA for end in (stratum, stratum + 1))
     number = random.Random(SEED + stratum).randrange(low, high)
-    name = only(whole).name
+    name = whole.name
     print(f"\nkilled before change {number + 1} of {len(changes)}:", end=" ")
     print(changes[number].replace(f"runs/{name}/", ""))
     ended = starter.run(tmp_path, *OFTEN, fault=("signal_before", number + 1))
     assert ended.status == -signal.SIGKILL
     ended = starter.run(tmp_path, *OFTEN)
     ends_well(ended, tmp_path / "runs" / name, whole)
-    # what was not yet named is left, and in no one's way
+    # what had no name yet is left, and does no harm
     assert all(path.name.startswith(f".{name}.") or path.name == name for path in runs(tmp_path))
 
 
@@ -89,7 +87,7 @@ def test_kills_at_random_moments(turn, flags, starter, whole, tmp_path):
             doing = (tmp_path / "phase").read_text().strip()
             print(f"\nkilled {seconds * 1000:.1f} ms after {phase} had begun, in {doing}", end="")
     assert kills >= 2
-    ends_well(starter.run(tmp_path, *flags), only(tmp_path), whole)
+    ends_well(starter.run(tmp_path, *flags), only(tmp_path / "runs"), whole)
 
 
 @pytest.mark.parametrize("turn", range(3))
@@ -117,7 +115,7 @@ def test_kills_from_outside_of_the_program_itself(turn, whole, tmp_path):
     text = (tmp_path / "printed.txt").read_text()
     assert not any(noise in text for noise in NOT_TO_BE_SEEN), text
     (folder,) = (path for path in runs(tmp_path) if not path.name.startswith("."))
-    assert records(folder) == records(only(whole))
+    assert records(folder) == records(whole)
 
 
 @pytest.mark.parametrize("turn", range(4))
@@ -126,14 +124,12 @@ def test_kills_lose_no_fault_of_the_data(turn, starter, tmp_path_factory, tmp_pa
     prepared = prepare(tmp_path / "videos", lengths=(24, 30, 27), test_lengths=(26, 41, 26))
     for number in range(1, 25):
         prepared.frame(prepared.rows()[4], number).write_bytes(b"")
-    flags = ["--model", "lc-rnn", "--dataset", "ucf101", "--data_path_dir", prepared.csv_root]
-    flags += ["--img_dim", 32, "--seq_len", 2, "--num_seq_in", 3, "--ucf_hmdb_ms_ds", 2]
-    flags += ["--no_augm", "--num_workers", 0, "--seed", 1, "--batch_size", 4, *EPOCHS]
+    flags = ["--model", "lc-rnn", *video_flags(prepared.csv_root), "--no_augm", *EPOCHS]
     flags += ["--checkpoint_minutes", 1e-9]
     (tmp_path / "whole").mkdir()
     ended = starter.run(tmp_path / "whole", *flags)
     assert ended.status == 0, ended.text
-    expected = (only(tmp_path / "whole") / "faults.csv").read_text()
+    expected = (only(tmp_path / "whole" / "runs") / "faults.csv").read_text()
     assert len(expected.splitlines()) >= 3
     chance = random.Random(SEED + turn)
     for phase in ("training", "training", "recording"):
@@ -142,8 +138,8 @@ def test_kills_lose_no_fault_of_the_data(turn, starter, tmp_path_factory, tmp_pa
         assert ended.status in (0, -signal.SIGKILL), ended.text
     ended = starter.run(tmp_path, *flags)
     assert ended.status == 0, ended.text
-    assert (only(tmp_path) / "faults.csv").read_text() == expected
-    assert records(only(tmp_path)) == records(only(tmp_path / "whole"))
+    assert (only(tmp_path / "runs") / "faults.csv").read_text() == expected
+    assert records(only(tmp_path / "runs")) == records(only(tmp_path / "whole" / "runs"))
 
 
 # ------------------------------------------------------------------ full disks
@@ -175,7 +171,7 @@ def test_a_disk_with_no_more_room_than_that(kib, starter, whole, small_disk, wri
     flags = [*FLAGS, "--use_tb"]
     kill = ("kill_in", "training", 3, 0)  # in epoch 1
     assert starter.run(tmp_path, *flags, fault=kill).status == -signal.SIGKILL
-    kept = (only(tmp_path) / "model" / "epoch0.pth.tar").read_bytes()
+    kept = (only(tmp_path / "runs") / "model" / "epoch0.pth.tar").read_bytes()
     with open(small_disk / ".ballast", "wb", buffering=0) as file:
         with contextlib.suppress(OSError):
             while True:
@@ -183,10 +179,10 @@ def test_a_disk_with_no_more_room_than_that(kib, starter, whole, small_disk, wri
         file.truncate(file.tell() - 1024 * kib)
     ended = starter.run(tmp_path, *flags)
     (small_disk / ".ballast").unlink()
-    one_line(ended, 1, "No space left on device")
+    ends_in_one_line(ended, 1, "No space left on device")
     written.add(re.search(r"([^/]*): No space", ended.text.splitlines()[-1])[1])
-    assert (only(tmp_path) / "model" / "epoch0.pth.tar").read_bytes() == kept
-    ends_well(starter.run(tmp_path, *flags), only(tmp_path), whole)
+    assert (only(tmp_path / "runs") / "model" / "epoch0.pth.tar").read_bytes() == kept
+    ends_well(starter.run(tmp_path, *flags), only(tmp_path / "runs"), whole)
 
 
 # ------------------------------------------------------------------ at the same moment
@@ -200,5 +196,5 @@ def test_many_runs_started_at_the_same_moment_get_a_folder_each(starter, whole, 
     ended = [starter.end(one) for one in started]
     assert len({one.text.split("run folder: ")[1].split("\n")[0] for one in ended}) == 5
     assert all(one.status == 0 for one in ended)
-    expected = records(only(whole))
+    expected = records(whole)
     assert [records(folder) for folder in runs(tmp_path)] == [expected] * 5

@@ -1,5 +1,7 @@
-"""What befalls runs from outside: kills, full disks, damaged files, lost workers. Nothing is lost,
-and one line tells of it. Many more kills are in many_faults.py."""
+"""What happens to runs from outside: kills, full disks, damaged files, lost workers.
+
+Nothing is lost, and one line tells of it. Many more kills are in many_faults.py.
+"""
 
 import errno
 import json
@@ -8,54 +10,39 @@ import random
 import re
 import shutil
 import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from conftest import TINY, run
+from forked import Ended, Started, has_ended, state, wait_until
 from model.training import guard
-from own_process import Ended, Started, Starter
-from test_preemption import same_end, signalled
+from run_records import contents, ends_in_one_line, ends_well, only
+from small_runs import TINY, run, signal_in_call, video_flags
 from utils.errors import PREEMPTED, RunError, UsageError
 from utils.logs import start_logging
 from utils.runs import checkpoints
 from utils.runs.checkpoints import read_checkpoint
 from video_data import prepare
 
-pytestmark = pytest.mark.usefixtures("narrow_backbone")
-LIMIT = 120  # seconds, for whatever a test waits for
+pytestmark = pytest.mark.usefixtures("small")
+LONG = 120  # seconds that a data worker may take
 FLAGS = [*TINY, "--num_epochs", 3, "--log_freq", 100, "--output_dir", "runs"]
 AUTO = [*FLAGS, "--resume", "auto"]
-NOT_TO_BE_SEEN = ("Traceback", "Exception ignored", "Logging error", "Exception in thread")
 NEWEST = "model/epoch3_unexp.pth.tar"
 
 
 @pytest.fixture(scope="module")
-def starter() -> Iterator[Starter]:
-    made = Starter()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def whole(starter, tmp_path_factory) -> Path:
-    """Where an undisturbed run was made, whose changes of the disk are in `changes`. Not to be
-    changed."""
-    place = tmp_path_factory.mktemp("whole")
-    ended = starter.run(place, *FLAGS, fault=("signal_before", 0))
-    assert ended.status == 0, ended.text
-    return place
+def changes(whole) -> list[str]:
+    """Of the disk, that the undisturbed run has made."""
+    return (whole.parents[1] / "changes").read_text().splitlines()
 
 
 @pytest.fixture
 def finished(whole, tmp_path) -> Path:
-    """A copy of its folder."""
-    shutil.copytree(whole / "runs", tmp_path / "runs")
-    return only(tmp_path)
+    """A copy of an undisturbed run's folder, in `runs`."""
+    return shutil.copytree(whole, tmp_path / "runs" / whole.name)
 
 
 @pytest.fixture
@@ -75,37 +62,6 @@ def begun(finished) -> Path:
     return finished
 
 
-def only(place: Path) -> Path:
-    (folder,) = (place / "runs").iterdir()
-    return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files but the lock, which every start writes."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def one_line(ended: Ended, status: int, *parts: str, noise: bool = False) -> None:
-    """The last one, and no `noise` before it."""
-    lines = ended.text.splitlines()
-    told = [line for line in lines if line.startswith("run_model.py")]
-    assert (ended.status, told) == (status, lines[-1:]), ended.text
-    assert noise or not any(seen in ended.text for seen in NOT_TO_BE_SEEN), ended.text
-    for part in parts:
-        assert part in lines[-1]
-
-
-def ends_well(ended: Ended, folder: Path, whole: Path) -> None:
-    """And as the undisturbed run; nothing else is left there."""
-    assert ended.status == 0, ended.text
-    assert not any(noise in ended.text for noise in NOT_TO_BE_SEEN), ended.text
-    expected = only(whole)
-    same_end(folder, expected)
-    names = {path.name for path in expected.iterdir()} | {"log.txt"}
-    assert {path.name for path in folder.iterdir()} <= names | {"tensorboard"}
-
-
 # ------------------------------------------------------------------ kill -9
 
 HALF_WRITTEN = (
@@ -116,37 +72,33 @@ HALF_WRITTEN = (
 )
 
 
-def test_kills_lose_nothing_and_double_nothing(starter, whole, tmp_path):
+def test_kills_lose_nothing_and_double_nothing(starter, whole, changes, tmp_path):
     chance = random.Random(1)
     flags = [*AUTO, "--num_workers", 1]
-    changes = (whole / "changes").read_text().splitlines()
     saving = [number for number, line in enumerate(changes, 1) if "epoch0.pth.tar" in line]
     kills = [
         ("signal_before", chance.choice(saving)),
-        ("kill_in", "training", chance.randint(1, 4), 0.05 * chance.random()),
-        ("kill_in", "recording", chance.randint(1, 2), 0.003 * chance.random()),
-        ("kill_in", "drawing", 1, 0.02 * chance.random()),
+        ("signal_in", "training", chance.randint(1, 4), signal.SIGKILL, chance.randint(1, 30)),
+        ("signal_in", "recording", chance.randint(1, 2), signal.SIGKILL, chance.randint(1, 300)),
+        ("signal_in", "drawing", 1, signal.SIGKILL, chance.randint(1, 1000)),
     ]
     for kill in kills:
         ended = starter.run(tmp_path, *flags, fault=kill)
         assert ended.status == -signal.SIGKILL, (kill, ended.text)
     for name in HALF_WRITTEN:
-        (only(tmp_path) / name).write_bytes(b"half")
-    ends_well(starter.run(tmp_path, *flags), only(tmp_path), whole)
+        (only(tmp_path / "runs") / name).write_bytes(b"half")
+    ends_well(starter.run(tmp_path, *flags), only(tmp_path / "runs"), whole)
 
 
 def test_a_stop_in_validation_loses_no_fault_of_the_training(tmp_path):
     prepared = prepare(tmp_path, lengths=(24, 30, 27))
     for number in range(1, 25):
         prepared.frame(prepared.rows()[4], number).write_bytes(b"")
-    flags = ["--model", "lc-rnn", "--dataset", "ucf101", "--data_path_dir", prepared.csv_root]
-    flags += ["--img_dim", 32, "--seq_len", 2, "--num_seq_in", 3, "--ucf_hmdb_ms_ds", 2]
-    flags += ["--no_augm", "--num_workers", 0, "--seed", 1, "--batch_size", 4, "--num_epochs", 1]
-    assert run(*flags, "--output_dir", tmp_path / "whole" / "runs") == 0
-    with pytest.MonkeyPatch.context() as patch:
-        signalled(guard.Guard, "admits", 6, signal.SIGTERM, patch)  # in epoch 1
+    flags = ["--model", "lc-rnn", *video_flags(prepared.csv_root), "--no_augm", "--num_epochs", 1]
+    assert run(*flags, "--output_dir", tmp_path / "whole") == 0
+    with signal_in_call(guard.Guard, "admits", 6):  # in epoch 1
         assert run(*flags, "--output_dir", tmp_path / "runs") == PREEMPTED
-    folder = only(tmp_path)
+    folder = only(tmp_path / "runs")
     assert run("--resume", folder) == 0
     expected = (only(tmp_path / "whole") / "faults.csv").read_text()
     assert "\n1,train," in expected
@@ -169,7 +121,7 @@ def test_a_full_disk_keeps_what_was_there_and_the_run_goes_on_when_there_is_room
     room, undone = ROOM[phase]
     place, before = begun.parent.parent, contents(begun)
     ended = starter.run(place, *AUTO, fault=("fill_disk", phase, 1, room))
-    one_line(ended, 1, f"can't {undone.format(begun.name)}: File too large")
+    ends_in_one_line(ended, 1, f"can't {undone.format(begun.name)}: File too large")
     after = contents(begun)
     for name in ("model/epoch0.pth.tar", "model/epoch1.pth.tar", "classes.csv"):
         assert after[name] == before[name]
@@ -183,8 +135,8 @@ def test_a_full_disk_keeps_what_was_there_and_the_run_goes_on_when_there_is_room
 def test_a_full_disk_stops_tensorboard_with_one_line_too(starter, whole, tmp_path):
     flags = [*AUTO, "--use_tb"]
     ended = starter.run(tmp_path, *flags, fault=("fill_disk", "validating", 1, 1000))
-    one_line(ended, 1, "can't write", "/tensorboard: File too large")
-    ends_well(starter.run(tmp_path, *flags), only(tmp_path), whole)
+    ends_in_one_line(ended, 1, "can't write", "/tensorboard: File too large")
+    ends_well(starter.run(tmp_path, *flags), only(tmp_path / "runs"), whole)
 
 
 def test_a_log_that_can_not_be_written_stops_nothing(starter, whole, begun):
@@ -197,7 +149,7 @@ def test_a_log_that_can_not_be_written_stops_nothing(starter, whole, begun):
 
 def test_a_full_disk_is_told_before_a_run_starts(starter, tmp_path):
     ended = starter.run(tmp_path, *FLAGS, "--log_level", "error", fault=("fill_disk", "", 0, 500))
-    one_line(ended, 2, "--output_dir runs: can't write there (File too large)")
+    ends_in_one_line(ended, 2, "--output_dir runs: can't write there (File too large)")
     assert not list((tmp_path / "runs").iterdir())
 
 
@@ -285,7 +237,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture, *flags: object, told: s
     """In one line, before anything in the folder is changed."""
     before = contents(folder)
     status = run(*flags)
-    one_line(Ended(status, capsys.readouterr().err), 2, told)
+    ends_in_one_line(Ended(status, capsys.readouterr().err), 2, told)
     assert contents(folder) == before
 
 
@@ -294,7 +246,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture, *flags: object, told: s
 
 @pytest.mark.parametrize(
     ("how", "timeout", "told"),
-    [("dies", LIMIT, "DataLoader worker"), ("hangs", 1, "timed out after 1")],
+    [("dies", LONG, "DataLoader worker"), ("hangs", 1, "timed out after 1")],
 )
 def test_a_lost_data_worker_ends_the_run_with_one_line(
     how, timeout, told, starter, whole, tmp_path
@@ -303,21 +255,15 @@ def test_a_lost_data_worker_ends_the_run_with_one_line(
     fault = ("break_worker", how, 1)
     started = starter.start(tmp_path, *flags, "--worker_timeout", timeout, fault=fault)
     # torch tells of a death anywhere, also where Python can only print 'Exception ignored'
-    one_line(starter.end(started), 1, "a data worker was lost", told, noise=how == "dies")
-    end = time.monotonic() + LIMIT
-    while session_lives(started):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    ends_well(starter.run(tmp_path, *flags), only(tmp_path), whole)
+    ends_in_one_line(starter.end(started), 1, "a data worker was lost", told, noise=how == "dies")
+    wait_until(lambda: not session_lives(started))
+    ends_well(starter.run(tmp_path, *flags), only(tmp_path / "runs"), whole)
 
 
 def test_an_unforeseen_error_does_not_wait_for_a_worker_that_hangs(starter, tmp_path):
     fault = ("fail_beside_a_hanging_worker",)
     started = starter.start(tmp_path, *FLAGS, "--num_workers", 1, fault=fault)
-    end = time.monotonic() + LIMIT
-    while "State:\tZ" not in Path(f"/proc/{started.pid}/status").read_text():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: has_ended(started.pid))
     ended = starter.end(started)
     assert ended.status == 1
     assert ended.text.splitlines()[-1] == "ZeroDivisionError"  # with its traceback
@@ -339,31 +285,25 @@ def test_runs_started_at_the_same_moment_get_a_folder_each(flags, starter, whole
     runs = [starter.start(tmp_path, *flags) for _ in range(2)]
     ended = [starter.end(run) for run in runs]
     folders = sorted((tmp_path / "runs").iterdir())
-    assert [folder.name for folder in folders] == [only(whole).name, f"{only(whole).name}_001"]
+    assert [folder.name for folder in folders] == [whole.name, f"{whole.name}_001"]
     for one, folder in zip(sorted(ended, key=lambda one: "_001" in one.text), folders, strict=True):
         ends_well(one, folder, whole)
 
 
-def wait_until_stopped(started: Started) -> None:
-    end = time.monotonic() + LIMIT
-    while "State:\tT" not in Path(f"/proc/{started.pid}/status").read_text():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("moment", ["filled", "named"])
-def test_auto_leaves_a_run_alone_that_another_program_has_in_hand(moment, starter, whole, tmp_path):
-    changes = (whole / "changes").read_text().splitlines()
-    name = only(whole).name
+def test_auto_leaves_a_run_alone_that_another_program_has_in_hand(
+    moment, starter, whole, changes, tmp_path
+):
+    name = whole.name
     naming = re.compile(rf"os\.rename runs/\.{name}[^/]*")
     number = next(n for n, line in enumerate(changes, 1) if naming.fullmatch(line))
     number += moment == "named"
     first = starter.start(tmp_path, *AUTO, fault=("signal_before", number, signal.SIGSTOP))
-    wait_until_stopped(first)
+    wait_until(lambda: state(first.pid) == "T")
     second = starter.run(tmp_path, *AUTO)
     if moment != "filled":
         refused = starter.run(tmp_path, "--resume", f"runs/{name}")
-        one_line(
+        ends_in_one_line(
             refused, 2, f"runs/{name}: is being run by process {first.pid} on {os.uname().nodename}"
         )
     os.kill(first.pid, signal.SIGCONT)
@@ -385,10 +325,10 @@ def test_a_folder_that_can_not_be_written_is_told(starter, begun):
         folder.chmod(0o555)
     try:
         ended = starter.run(place, *AUTO, fault=("be_another_user",))
-        one_line(ended, 2, f"runs/{begun.name}", "Permission denied")
+        ends_in_one_line(ended, 2, f"runs/{begun.name}", "Permission denied")
         flags = ["--resume", f"runs/{begun.name}", "--num_epochs", 3]
         ended = starter.run(place, *flags, fault=("be_another_user",))
-        one_line(ended, 2, f"runs/{begun.name}", "Permission denied")
+        ends_in_one_line(ended, 2, f"runs/{begun.name}", "Permission denied")
         assert contents(begun) == before
     finally:
         for folder in folders:
@@ -398,7 +338,7 @@ def test_a_folder_that_can_not_be_written_is_told(starter, begun):
 @pytest.mark.parametrize("phase", ["training", "recording", "saving", "drawing"])
 def test_a_folder_that_is_deleted_meanwhile_is_told_and_not_made_anew(phase, starter, tmp_path):
     ended = starter.run(tmp_path, *FLAGS, "--use_tb", fault=("delete_runs", phase, 1))
-    one_line(ended, 1, "runs/", "no epochs.csv" if phase == "drawing" else "No such file")
+    ends_in_one_line(ended, 1, "runs/", "no epochs.csv" if phase == "drawing" else "No such file")
     assert not list((tmp_path / "runs").iterdir())
 
 
@@ -432,7 +372,7 @@ def test_a_configuration_edited_by_hand_is_refused(edit, begun, capsys):
 
 
 @pytest.mark.parametrize("edit", [edit for edit in EDITS if edit != "another seed"])
-def test_so_it_is_where_there_is_no_checkpoint_to_compare_with(edit, begun, capsys):
+def test_a_configuration_edited_by_hand_is_refused_without_a_checkpoint_too(edit, begun, capsys):
     for path in (begun / "model").iterdir():
         path.unlink()
     (begun / "epochs.csv").write_text((begun / "epochs.csv").read_text().splitlines()[0] + "\n")

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import TINY, run
+from forked import ROOT
+from small_runs import TINY, run
 from utils.config import command_line as flags
 from utils.config.checks import check
 from utils.config.flags import FIELDS, Config
 from utils.errors import UsageError
 from utils.runs.folder import checkpoint_stem, run_name
 
-pytestmark = pytest.mark.usefixtures("narrow_backbone")
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("small")
 
 
 def config(line: str) -> Config:
@@ -195,12 +195,13 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(line, message, tmp_path, m
 
 
 def test_wrong_flags_are_told_in_one_line_before_the_slow_imports():
-    code = (
-        "import run_model, sys; print(run_model.main(['--dataset', 'x']), 'torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "2 False\n"
-    assert len(done.stderr.splitlines()) == 1
+    code = "import run_model, sys; print(run_model.main(['--model', 'x']), 'torch' in sys.modules)"
+    for command, told in ((["-c", code], "2 False\n"), (["run_model.py", "--model", "x"], "")):
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+        assert done.stdout == told
+        assert done.stderr.startswith("run_model.py: --model x: unknown")
+        assert len(done.stderr.splitlines()) == 1
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("flag", ["pretrained", "test", "resume"])

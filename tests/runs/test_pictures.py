@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from conftest import TINY, run
 from test_plots import CURVES, MATRICES, ROOT, gabor_classes, write_run
 from utils.errors import PREEMPTED, RunError
 from utils.plots import pictures
+from utils.plots.draw import draw_all
 from utils.plots.pictures import Pictures
 from utils.runtime.interrupts import STOPPING
 
@@ -169,3 +171,10 @@ def test_a_stopped_run_ends_its_drawing(tmp_path, monkeypatch):
     assert run(*TINY, "--num_epochs", 1, "--output_dir", tmp_path) == PREEMPTED
     assert len(started) == 1
     assert not Path(f"/proc/{started[0]}").exists()
+
+
+def test_the_pictures_of_a_run_are_redrawn_from_its_records_alone(pretrained_run, tmp_path):
+    for path in pretrained_run.glob("*.csv"):
+        shutil.copy(path, tmp_path)
+    names = {path.name for path in draw_all(tmp_path)}
+    assert names == {path.name for path in pretrained_run.glob("*.png")}

@@ -1,22 +1,20 @@
 """Runs that are stopped at any point, and go on as if they had not been."""
 
-import os
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
-import torch
 
-from conftest import TINY, classifier_arguments, run
 from model.training import guard, learner, recording, tasks
-from test_run import records
+from run_records import only, same_end
+from small_runs import TINY, classifier_arguments, run, signal_in_call
 from utils import errors
 from utils.plots import pictures
 from utils.runs import checkpoints
 from utils.runs.checkpoints import read_checkpoint
 
-pytestmark = pytest.mark.usefixtures("narrow_backbone")
+pytestmark = pytest.mark.usefixtures("small")
 LAST = Path("model") / checkpoints.LAST
 
 # where a signal falls: what is called then, and for the how many-th time
@@ -39,46 +37,12 @@ POINTS = {
 AT_THE_END = ("epoch 3, saving", "epoch 3, plotting")  # nothing is left to stop
 
 
-def signalled(owner: object, name: str, nth: int, number: int, patch: pytest.MonkeyPatch) -> None:
-    """The signal arrives in the middle of the nth call."""
-    original = getattr(owner, name)
-    calls = 0
-
-    def call(*arguments, **options):
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            os.kill(os.getpid(), number)
-        return original(*arguments, **options)
-
-    patch.setattr(owner, name, call)
-
-
-def same_end(folder: Path, expected: Path) -> None:
-    """Records, weights, optimizer and random state, bit for bit."""
-    assert records(folder) == records(expected)
-    names = {path.name for path in (expected / "model").iterdir()}
-    assert {path.name for path in (folder / "model").iterdir()} == names
-    for name in names:
-        one, other = (read_checkpoint(f / "model" / name, "resume") for f in (folder, expected))
-        assert one["best"] == other["best"]
-        assert one["iteration"] == other["iteration"]
-        for key, value in other["state_dict"].items():
-            assert torch.equal(one["state_dict"][key], value), key
-        for index, state in other["optimizer"]["state"].items():
-            for key, value in state.items():
-                assert torch.equal(one["optimizer"]["state"][index][key], value)
-        states = (content["random_states"][0]["torch"] for content in (one, other))
-        assert torch.equal(*states)
-
-
 @pytest.mark.parametrize("point", POINTS)
 def test_a_run_goes_on_as_if_it_had_not_been_stopped(point, pretrained_run, tmp_path):
     owner, name, nth = POINTS[point]
-    with pytest.MonkeyPatch.context() as patch:
-        signalled(owner, name, nth, signal.SIGTERM, patch)
+    with signal_in_call(owner, name, nth):
         status = run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path)
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     if point in AT_THE_END:
         assert status == 0
     else:
@@ -91,14 +55,12 @@ def test_a_run_goes_on_as_if_it_had_not_been_stopped(point, pretrained_run, tmp_
 def test_a_stopped_classifier_goes_on_too(pretrained_run, classifier_run, tmp_path):
     """It has running statistics, and estimates them first."""
     arguments = [*classifier_arguments(pretrained_run, 2), "--output_dir", tmp_path]
-    with pytest.MonkeyPatch.context() as patch:
-        signalled(tasks.ClassificationTask, "forward", 1, signal.SIGTERM, patch)
+    with signal_in_call(tasks.ClassificationTask, "forward", 1):
         assert run(*arguments) == errors.PREEMPTED
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     assert not (folder / LAST).exists()
     for nth in (1, 6):
-        with pytest.MonkeyPatch.context() as patch:
-            signalled(tasks.ClassificationTask, "forward", nth, signal.SIGUSR1, patch)
+        with signal_in_call(tasks.ClassificationTask, "forward", nth, signal.SIGUSR1):
             assert run("--resume", folder) == errors.PREEMPTED
     assert run("--resume", folder) == 0
     same_end(folder, classifier_run)
@@ -107,21 +69,19 @@ def test_a_stopped_classifier_goes_on_too(pretrained_run, classifier_run, tmp_pa
 def test_gradients_are_not_lost_between_two_updates(tmp_path):
     arguments = [*TINY, "--train_len", 24, "--grad_accum", 4, "--num_epochs", 1, "--not_save_best"]
     assert run(*arguments, "--output_dir", tmp_path / "whole") == 0
-    with pytest.MonkeyPatch.context() as patch:
-        signalled(learner.Learner, "backward", 2, signal.SIGTERM, patch)
+    with signal_in_call(learner.Learner, "backward", 2):
         assert run(*arguments, "--output_dir", tmp_path / "parts") == errors.PREEMPTED
-    (folder,) = (tmp_path / "parts").iterdir()
+    folder = only(tmp_path / "parts")
     content = read_checkpoint(folder / LAST, "resume")
     assert content["position"][0][0] == 4  # the update's end
     assert run("--resume", folder) == 0
-    same_end(folder, next((tmp_path / "whole").iterdir()))
+    same_end(folder, only(tmp_path / "whole"))
 
 
 def test_ctrl_c_keeps_the_position_as_well(pretrained_run, tmp_path, capsys):
-    with pytest.MonkeyPatch.context() as patch:
-        signalled(learner.Learner, "backward", 3, signal.SIGINT, patch)
+    with signal_in_call(learner.Learner, "backward", 3, signal.SIGINT):
         assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == errors.Stopped.status
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     message = capsys.readouterr().err.splitlines()[-1]
     assert message == (f"run_model.py: stopped by Ctrl-C; to go on: run_model.py --resume {folder}")
     assert run("--resume", folder) == 0
@@ -129,11 +89,10 @@ def test_ctrl_c_keeps_the_position_as_well(pretrained_run, tmp_path, capsys):
 
 
 def test_a_second_ctrl_c_comes_at_once(tmp_path):
-    with pytest.MonkeyPatch.context() as patch:
-        signalled(learner.Learner, "backward", 1, signal.SIGINT, patch)
-        signalled(learner.Learner, "update", 1, signal.SIGINT, patch)
+    first = signal_in_call(learner.Learner, "backward", 1, signal.SIGINT)
+    with first, signal_in_call(learner.Learner, "update", 1, signal.SIGINT):
         assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == errors.Stopped.status
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     assert not (folder / LAST).exists()
 
 
@@ -152,16 +111,14 @@ def test_the_clock_saves_too_and_its_position_goes_with_its_epoch(
     assert run(*TINY, *arguments) == 0
     done = [(epoch, position[0]) for name, epoch, position in saved if position is not None]
     assert {(0, 0), (0, 1), (0, 2)} <= set(done)
-    same_end(next(tmp_path.iterdir()), pretrained_run)
+    same_end(only(tmp_path), pretrained_run)
 
 
 def stopped_run(output: Path) -> Path:
     """In epoch 1, after its first batch."""
-    with pytest.MonkeyPatch.context() as patch:
-        signalled(learner.Learner, "backward", 1, signal.SIGTERM, patch)
+    with signal_in_call(learner.Learner, "backward", 1):
         assert run(*TINY, "--num_epochs", 3, "--output_dir", output) == errors.PREEMPTED
-    (folder,) = output.iterdir()
-    return folder
+    return only(output)
 
 
 def test_a_damaged_position_gives_way_to_the_last_epoch(pretrained_run, tmp_path, capsys):
@@ -208,11 +165,10 @@ def auto(output: Path, *flags: object) -> int:
 
 
 def test_auto_starts_goes_on_and_ends(pretrained_run, tmp_path, capsys):
-    with pytest.MonkeyPatch.context() as patch:
-        signalled(learner.Learner, "backward", 3, signal.SIGTERM, patch)
+    with signal_in_call(learner.Learner, "backward", 3):
         assert auto(tmp_path, "--num_epochs", 3) == errors.PREEMPTED
     assert auto(tmp_path, "--num_epochs", 3, "--log_freq", 1) == 0
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     same_end(folder, pretrained_run)
     capsys.readouterr()
     assert auto(tmp_path, "--num_epochs", 3) == 0
@@ -257,7 +213,7 @@ def test_a_run_stopped_before_anything_was_saved_starts_again_in_its_folder(
     pretrained_run, tmp_path
 ):
     assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == 0
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     for path in (folder / "model").iterdir():
         path.unlink()
     lines = (folder / "epochs.csv").read_text().splitlines()

@@ -6,45 +6,23 @@ import math
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
 import run_model
-from conftest import NARROW_FEATURES, TINY, classifier_arguments, run
 from dataset.gabors import GaborDataset
+from forked import Starter
+from run_records import only, records, same_weights, weights
+from small_runs import NARROW_FEATURES, TINY, classifier_arguments, run
 from utils.errors import PREEMPTED, RunError, Stopped
-from utils.plots import draw as plots
 from utils.runs import checkpoints
 from utils.runs.checkpoints import read_checkpoint
-from utils.runs.records import MEASURED
 
-pytestmark = pytest.mark.usefixtures("narrow_backbone")
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def records(folder: Path) -> dict[str, str]:
-    """The records of a run, times and memory aside."""
-    epochs = pd.read_csv(folder / "epochs.csv").drop(columns=list(MEASURED))
-    return {
-        "epochs": epochs.to_csv(),
-        "predictions": (folder / "predictions.csv").read_text(),
-        "classes": (folder / "classes.csv").read_text(),
-    }
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    return read_checkpoint(path, "resume")["state_dict"]
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    a, b = weights(one), weights(other)
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+pytestmark = pytest.mark.usefixtures("small")
 
 
 def test_a_run_folder_holds_what_the_readme_says(pretrained_run):
@@ -52,18 +30,9 @@ def test_a_run_folder_holds_what_the_readme_says(pretrained_run):
         pretrained_run.name == "gabors-32_r18_dpc-rnn_bs4_lr0.001_nseq2_pred1_len5_train-all_seed7"
     )
     names = {path.name for path in (pretrained_run / "model").iterdir()}
-    assert {
-        "epoch0.pth.tar",
-        "epoch1.pth.tar",
-        "epoch2_unexp.pth.tar",
-        "epoch3_unexp.pth.tar",
-    } <= names
-    best = names - {
-        "epoch0.pth.tar",
-        "epoch1.pth.tar",
-        "epoch2_unexp.pth.tar",
-        "epoch3_unexp.pth.tar",
-    }
+    epochs = {f"{name}.pth.tar" for name in ("epoch0", "epoch1", "epoch2_unexp", "epoch3_unexp")}
+    assert epochs <= names
+    best = names - epochs
     assert len(best) == 2
     assert sum(name.startswith("best_epoch") for name in best) == 1
     assert sum(name.startswith("best_unexp_epoch") for name in best) == 1
@@ -102,14 +71,16 @@ def test_a_row_says_where_the_time_went(pretrained_run):
     assert epochs["device_MiB"].isna().all()  # on a CPU
 
 
-def test_waiting_for_data_is_named_once(tmp_path, monkeypatch, capsys):
-    draw = GaborDataset.__getitem__
+def test_waiting_for_data_is_warned_of_once(tmp_path, monkeypatch, capsys):
+    draw, clock, late = GaborDataset.__getitem__, time.perf_counter, 0
 
-    def slowly(dataset, key):
-        time.sleep(0.2)
+    def draw_slowly(dataset, key):
+        nonlocal late
+        late += 60  # seconds
         return draw(dataset, key)
 
-    monkeypatch.setattr(GaborDataset, "__getitem__", slowly)
+    monkeypatch.setattr(GaborDataset, "__getitem__", draw_slowly)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + late)
     assert run(*TINY, "--num_epochs", 2, "--output_dir", tmp_path) == 0
     text = capsys.readouterr().err
     assert text.count("went by waiting for data: raise --num_workers (now 0)") == 1
@@ -128,7 +99,7 @@ def test_a_resumed_run_has_the_records_and_weights_of_an_uninterrupted_one(
     pretrained_run, tmp_path
 ):
     assert run(*TINY, "--num_epochs", 1, "--output_dir", tmp_path) == 0
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     assert run("--resume", folder, "--num_epochs", 2, "--num_workers", 1) == 0
     assert run("--resume", folder, "--num_epochs", 3) == 0
     assert records(folder) == records(pretrained_run)
@@ -143,7 +114,7 @@ def test_a_resumed_classifier_has_the_records_of_an_uninterrupted_one(
     classifier_run, pretrained_run, tmp_path
 ):
     assert run(*classifier_arguments(pretrained_run, 1), "--output_dir", tmp_path) == 0
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     assert run("--resume", folder, "--num_epochs", 2) == 0
     assert records(folder) == records(classifier_run)
     for path in checkpoints.by_epoch(classifier_run / "model").values():
@@ -200,7 +171,7 @@ def test_a_finished_run_says_so_and_changes_nothing(pretrained_run, tmp_path, ca
 
 def test_the_number_of_workers_changes_no_record(pretrained_run, tmp_path):
     assert run(*TINY, "--num_epochs", 1, "--num_workers", 2, "--output_dir", tmp_path) == 0
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     expected = pd.read_csv(pretrained_run / "predictions.csv").query("epoch <= 1")
     assert pd.read_csv(folder / "predictions.csv").equals(expected)
 
@@ -262,7 +233,7 @@ def test_train_what_says_which_weights_move(train_what, pretrained_run, tmp_path
     best = next((pretrained_run / "model").glob("best_epoch*"))
     arguments = [*TINY, "--model", "lc", "--train_what", train_what, "--num_epochs", 1]
     assert run(*arguments, "--pretrained", best, "--output_dir", tmp_path) == 0
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     before, after = (weights(folder / f"model/epoch{e}.pth.tar") for e in (0, 1))
     moved = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
     everything = {"backbone", "agg", "final_bn", "final_fc"}
@@ -297,7 +268,7 @@ def test_overwrite_removes_only_run_folders(pretrained_run, tmp_path, capsys):
 def test_a_seed_that_is_not_typed_is_drawn_and_kept(tmp_path):
     arguments = [word for word in TINY if word not in ("--seed", "7")]
     assert run(*arguments, "--num_epochs", 0, "--not_save_best", "--output_dir", tmp_path) == 0
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     kept = json.loads((folder / "config.json").read_text())
     assert "seed" not in kept["typed"]
     assert kept["resolved"]["seed"] >= 0
@@ -308,17 +279,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint(tmp_pa
     arguments = [*TINY, "--num_epochs", 3, "--lr", 1e30, "--output_dir", tmp_path]
     assert run(*arguments) == 1
     assert "the loss is " in capsys.readouterr().err.splitlines()[-1]
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     kept = weights(folder / "model/epoch0.pth.tar")
     assert all(math.isfinite(value.abs().sum()) for value in kept.values())
     assert pd.read_csv(folder / "epochs.csv")["loss"].notna().all()
-
-
-def test_pictures_are_redrawn_from_the_records_alone(pretrained_run, tmp_path):
-    for path in pretrained_run.glob("*.csv"):
-        shutil.copy(path, tmp_path)
-    drawn = {path.name for path in plots.draw_all(tmp_path)}
-    assert drawn == {path.name for path in pretrained_run.glob("*.png")}
 
 
 def test_tensorboard_files_hold_scalars_and_a_clip(tmp_path):
@@ -345,30 +309,21 @@ def test_a_result_that_no_one_reads_ends_with_one_line(tmp_path, monkeypatch, ca
 
 
 @pytest.mark.parametrize(
-    ("number", "script", "status"),
+    ("number", "status"),
     [
-        (signal.SIGINT, "run_model.py", Stopped.status),
-        (signal.SIGTERM, "tests/narrow_run.py", PREEMPTED),
-        (signal.SIGUSR1, "tests/narrow_run.py", PREEMPTED),
+        (signal.SIGINT, Stopped.status),
+        (signal.SIGTERM, PREEMPTED),
+        (signal.SIGUSR1, PREEMPTED),
     ],
 )
-def test_a_signal_to_all_processes_ends_with_one_line(number, script, status, tmp_path):
+def test_a_signal_to_all_processes_ends_with_one_line(number, status, starter: Starter, tmp_path):
     """As a terminal and Slurm send it, to data workers too."""
-    command = [sys.executable, script, *TINY, "--num_epochs", "1000"]
-    command += ["--num_workers", "1", "--output_dir", str(tmp_path)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if line.startswith("epoch 1/1000"):
-                os.killpg(process.pid, number)
-                break
-        lines.extend(process.stderr)
-    assert process.returncode == status
-    assert not any("Traceback" in line for line in lines), "".join(lines)
-    assert "to go on: run_model.py --resume" in lines[-1]
-    (folder,) = tmp_path.iterdir()
-    resume = [sys.executable, script, "--resume", str(folder), "--num_epochs", "1"]
-    assert subprocess.run(resume, cwd=ROOT, capture_output=True).returncode == 0
+    flags = [*TINY, "--num_epochs", 1000, "--num_workers", 1, "--output_dir", "runs"]
+    started = starter.start(tmp_path, *flags)
+    started.wait_for("\nepoch 1/1000")
+    os.killpg(started.pid, number)
+    ended = starter.end(started)
+    assert ended.status == status
+    assert "Traceback" not in ended.text
+    assert "to go on: run_model.py --resume" in ended.text.splitlines()[-1]
+    assert run("--resume", only(tmp_path / "runs"), "--num_epochs", 1) == 0

@@ -1,8 +1,6 @@
 """Whole runs on small videos: pretraining, finetuning, tests of whole videos, and broken frames."""
 
-import json
 import os
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +8,26 @@ import pandas as pd
 import pytest
 import torch
 
-from conftest import run, save_as_published
 from dataset.build import build_dataset
+from forked import ROOT
 from model import resnet_2d3d
 from model.training.tasks import Task, WholeVideoTask, build_task
 from model.training.weights import load_exactly, weights_of
-from test_run import records
+from published import save_random_weights
+from run_records import only, records
+from small_runs import narrow, run, video_flags
 from utils.config.flags import Config, from_stored
 from utils.runs.checkpoints import read_checkpoint
 from video_data import CLASSES, Prepared, pack, prepare, prepare_large
 
-narrow = pytest.mark.usefixtures("narrow_backbone")
-PARITY = Path(__file__).parents[1] / "data" / "parity"
+small = pytest.mark.usefixtures("small")
 LENGTHS, TEST_LENGTHS = (24, 30, 27), (26, 41, 10)
 
 
 def flags(prepared: Prepared, output: Path) -> list:
     return [
-        *("--dataset", prepared.root.name, "--img_dim", 32, "--seq_len", 2, "--num_seq_in", 3),
-        *("--ucf_hmdb_ms_ds", 2, "--batch_size", 4, "--num_workers", 0, "--seed", 1),
-        *("--data_path_dir", prepared.csv_root, "--output_dir", output),
+        *video_flags(prepared.csv_root),
+        *("--dataset", prepared.root.name, "--output_dir", output),
     ]
 
 
@@ -50,10 +48,8 @@ def prepared(tmp_path_factory) -> Prepared:
 @pytest.fixture(scope="module")
 def runs(prepared, tmp_path_factory) -> dict[str, Path]:
     """Folders of a pretraining, a finetuning from it, and the test of that. Not to be changed."""
-    from conftest import narrow as narrow_planes
-
     output = tmp_path_factory.mktemp("runs")
-    with narrow_planes():
+    with narrow():
         assert run(*pretraining(prepared, output)) == 0
         (dpc,) = output.iterdir()
         assert run(*finetuning(prepared, output, dpc / "model/epoch1.pth.tar")) == 0
@@ -122,9 +118,7 @@ def test_a_videos_result_is_the_softmax_averaged_over_its_windows(runs, prepared
     content = read_checkpoint(runs["lc"] / "model/epoch2.pth.tar", "test")
     config = from_stored(content["config"])
     videos = build_dataset(config, "test")
-    from conftest import narrow as narrow_planes
-
-    with narrow_planes():
+    with narrow():
         model = build_task(config, len(CLASSES)).model.eval()
     load_exactly(model, weights_of(content, "test", "f"), "test", "f")
     rows = pd.read_csv(runs["test"] / "predictions.csv")
@@ -141,7 +135,7 @@ def test_a_videos_result_is_the_softmax_averaged_over_its_windows(runs, prepared
         assert row["loss"] == pytest.approx(-mean[row["target"]].log().item(), rel=1e-4)
 
 
-@narrow
+@small
 @pytest.mark.parametrize("batch_size", [1, 100])
 def test_the_batch_size_changes_no_test_result(batch_size, runs, tmp_path):
     checkpoint = tmp_path / "weights.pth.tar"
@@ -164,12 +158,10 @@ def test_ranks_and_averages_by_hand():
             v = features.mean(dim=(1, 2, 3, 4))
             return torch.stack([v, torch.zeros_like(v), torch.ones_like(v)], dim=1), None
 
-    from utils.samples import Batch
-
-    clip = torch.tensor([2.0, 2.0, -2.0]).view(1, 3, 1, 1, 1, 1)
+    clips = torch.tensor([2.0, 2.0, -2.0]).view(1, 3, 1, 1, 1, 1)
     labels = torch.zeros(1, 3, 1, 2, dtype=torch.long)
-    batch = Batch(clip, labels, torch.tensor([5]), torch.tensor([[[0, 1], [1, 2]]]))
-    output = WholeVideoTask(Fixed(), per_pass=1)(clip, batch)
+    task = WholeVideoTask(Fixed(), per_pass=1)
+    output = task.output(clips, labels, torch.tensor([[[0, 1], [1, 2]]]))
     windows = torch.tensor([[2.0, 0, 1], [0.0, 0, 1]]).softmax(dim=1)
     assert output.loss.item() == pytest.approx(-windows.mean(dim=0)[0].log().item(), rel=1e-5)
     assert output.predictions.predicted.tolist() == [[0]]
@@ -178,7 +170,7 @@ def test_ranks_and_averages_by_hand():
     assert output.windows.loss[0].tolist() == pytest.approx((-windows[:, 0].log()).tolist())
 
 
-@narrow
+@small
 def test_padding_evaluates_all_videos(runs, tmp_path):
     checkpoint = tmp_path / "w.pth.tar"
     checkpoint.write_bytes((runs["lc"] / "model/epoch2.pth.tar").read_bytes())
@@ -187,34 +179,34 @@ def test_padding_evaluates_all_videos(runs, tmp_path):
     assert (row["evaluated"], row["total"]) == (9, 9)
 
 
-@narrow
+@small
 def test_packed_frames_and_other_workers_give_the_same_run(runs, tmp_path):
     prepared = prepare(tmp_path, lengths=LENGTHS, test_lengths=TEST_LENGTHS)
     pack(prepared.root)
     (prepared.root / "frames").rename(prepared.root / "elsewhere")
     arguments = pretraining(prepared, tmp_path / "out")
     assert run(*arguments, "--num_workers", 2) == 0
-    (folder,) = (tmp_path / "out").iterdir()
+    folder = only(tmp_path / "out")
     assert records(folder) == records(runs["dpc"])
 
 
-@narrow
+@small
 def test_a_resumed_run_on_videos_equals_an_uninterrupted_one(prepared, runs, tmp_path):
     weights = runs["dpc"] / "model/epoch1.pth.tar"
     arguments = finetuning(prepared, tmp_path, weights)
     assert run(*arguments, "--num_epochs", 1) == 0
-    (folder,) = tmp_path.iterdir()
+    folder = only(tmp_path)
     assert run("--resume", folder, "--num_epochs", 2) == 0
     assert records(folder) == records(runs["lc"])
 
 
-@narrow
+@small
 def test_a_smaller_last_batch_is_kept_for_mousesim_alone(tmp_path):
     prepared = prepare(tmp_path, "MouseSim", lengths=LENGTHS[:2], test_lengths=(30, 30))
     (prepared.csv_root / "MouseSim").rename(prepared.csv_root / "MouseSim_right")
     arguments = [*pretraining(prepared, tmp_path / "out"), "--num_seq_in", 2]
     assert run(*arguments) == 0
-    (folder,) = (tmp_path / "out").iterdir()
+    folder = only(tmp_path / "out")
     assert folder.name.startswith("mousesim_right-32")
     epochs = pd.read_csv(folder / "epochs.csv")
     assert (epochs["evaluated"] == 6).all()
@@ -257,7 +249,7 @@ def break_frames(prepared: Prepared, rows: list[str], content: bytes | None) -> 
             path.unlink() if content is None else path.write_bytes(content)
 
 
-@narrow
+@small
 @pytest.mark.parametrize("content", [None, b"", b"no picture"])
 def test_broken_videos_are_replaced_in_training_and_left_out_in_validation(
     content, tmp_path, capsys
@@ -267,7 +259,7 @@ def test_broken_videos_are_replaced_in_training_and_left_out_in_validation(
     break_frames(prepared, [train, test], content)
     arguments = [*flags(prepared, tmp_path / "out"), "--model", "lc-rnn", "--num_epochs", 2]
     assert run(*arguments, "--batch_size", 3) == 0
-    (folder,) = (tmp_path / "out").iterdir()
+    folder = only(tmp_path / "out")
     epochs = pd.read_csv(folder / "epochs.csv").set_index(["epoch", "mode"])
     assert epochs["evaluated"].tolist() == [9, 5] * 3
     faults = pd.read_csv(folder / "faults.csv")
@@ -279,7 +271,7 @@ def test_broken_videos_are_replaced_in_training_and_left_out_in_validation(
     assert 2 not in pd.read_csv(folder / "predictions.csv")["item"].tolist()
 
 
-@narrow
+@small
 def test_too_many_broken_videos_stop_the_run(tmp_path, capsys):
     prepared = prepare(tmp_path, lengths=(30, 30, 30), test_lengths=(30, 30))
     break_frames(prepared, prepared.rows()[:4], None)
@@ -287,11 +279,11 @@ def test_too_many_broken_videos_stop_the_run(tmp_path, capsys):
     message = capsys.readouterr().err.splitlines()[-1]
     assert "4 of 9 clips of train met frames that can't be read" in message
     assert "process_data/verify.py" in message
-    (folder,) = (tmp_path / "out").iterdir()
+    folder = only(tmp_path / "out")
     assert len(pd.read_csv(folder / "faults.csv")["item"].unique()) == 4
 
 
-@narrow
+@small
 def test_strict_data_stops_at_the_first_broken_frame(tmp_path, capsys):
     prepared = prepare(tmp_path, lengths=(30, 30, 30), test_lengths=(30, 30))
     break_frames(prepared, prepared.rows()[:1], b"no picture")
@@ -302,25 +294,17 @@ def test_strict_data_stops_at_the_first_broken_frame(tmp_path, capsys):
 # ------------------------------------------------------------------ published weights
 
 
-def published_file(net: str, path: Path) -> None:
-    """Random weights with the names and shapes of the published dpc-rnn."""
-    shapes = json.loads((PARITY / f"dpc-rnn_{net}_state_dict.json").read_text())
-    torch.manual_seed(0)
-    state = OrderedDict((f"module.{k}", 0.05 * torch.randn(shape)) for k, shape in shapes.items())
-    content = {"epoch": 100, "net": net, "state_dict": state, "best_acc": np.float64(0.5)}
-    save_as_published({**content, "optimizer": {}, "iteration": 1}, path)
-
-
+@pytest.mark.usefixtures("one_noise_picture")
 @pytest.mark.parametrize("net", ["resnet18", "resnet34"])
 def test_published_weights_finetune_by_the_readmes_command(net, prepared, tmp_path, capsys):
-    published_file(net, tmp_path / "published.pth.tar")
-    text = (Path(__file__).parent.parent / "README.md").read_text().replace("\\\n", " ")
+    save_random_weights(net, tmp_path / "published.pth.tar")
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
     (line,) = (line for line in text.splitlines() if "--pretrained k400" in line)
     command = line.split("run_model.py ", 1)[1].split()
     command[command.index("--pretrained") + 1] = str(tmp_path / "published.pth.tar")
     small = [*flags(prepared, tmp_path / "out"), "--num_epochs", 0, "--net", net]
     assert run(*command, *small) == 0
-    (folder,) = (tmp_path / "out").iterdir()
+    folder = only(tmp_path / "out")
     assert folder.name.endswith("train-ft_seed1_pt-published")
     log_text = (folder / "log.txt").read_text()
     count = {"resnet18": 60, "resnet34": 108}[net]
@@ -376,7 +360,7 @@ WRONG = {
 }
 
 
-@narrow
+@small
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_data_gets_one_line_and_leaves_nothing(case, tmp_path, monkeypatch, capsys):
     damage, arguments, message = WRONG[case]
@@ -390,7 +374,7 @@ def test_wrong_data_gets_one_line_and_leaves_nothing(case, tmp_path, monkeypatch
     assert sorted(os.listdir(tmp_path)) == ["data", "frames_root"]
 
 
-@narrow
+@small
 def test_a_classifier_of_other_classes_is_not_tested_on_these(runs, tmp_path, capsys):
     prepared = prepare(tmp_path, classes=("Dive", "Jump"), test_lengths=(30,))
     arguments = ["--test", runs["lc"] / "model/epoch2.pth.tar"]

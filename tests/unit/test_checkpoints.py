@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections import OrderedDict
 from copy import deepcopy
 from pathlib import Path
@@ -11,16 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import TINY, run, save_as_published
+from forked import LIMIT
 from model.dpc import DPC_RNN
 from model.lc import LC_RNN
 from model.training.learner import Learner
 from model.training.weights import load_exactly, load_pretrained, weights_of
+from published import save_as_published
+from run_records import only
+from small_runs import TINY, run
 from utils.errors import RunError, UsageError
 from utils.runs import checkpoints
 from utils.runs.checkpoints import read_checkpoint, write_checkpoint
 
-pytestmark = pytest.mark.usefixtures("narrow_backbone")
+pytestmark = pytest.mark.usefixtures("small")
 
 
 @pytest.fixture
@@ -165,41 +167,37 @@ def write_epochs(folder: Path, *epochs: int, unexpected_from: int = 1000) -> Non
         write_checkpoint(folder / checkpoints.epoch_name(epoch, phase), {"epoch": epoch})
 
 
-def test_the_run_goes_on_while_a_checkpoint_is_written_as_things_were(
-    narrow_backbone, tmp_path, monkeypatch
-):
-    writing, trained_meanwhile = threading.Event(), []
-    backward = Learner.backward
+def test_the_run_goes_on_while_a_checkpoint_is_written_as_things_were(tmp_path, monkeypatch):
+    writing, trained_meanwhile = threading.Event(), threading.Event()
+    backward, last = Learner.backward, 2
 
     def slow_write(path, content):
         before = deepcopy(content["state_dict"])
         writing.set()
-        time.sleep(0.5)
+        assert content["epoch"] == last or trained_meanwhile.wait(LIMIT)
         writing.clear()
+        trained_meanwhile.clear()
         assert all(
             torch.equal(value, before[name]) for name, value in content["state_dict"].items()
         )
         write_checkpoint(path, content)
 
     def noted_backward(*arguments):
-        trained_meanwhile.append(writing.is_set())
+        if writing.is_set():
+            trained_meanwhile.set()
         return backward(*arguments)
 
     monkeypatch.setattr(checkpoints, "write_checkpoint", slow_write)
     monkeypatch.setattr(Learner, "backward", noted_backward)
-    assert run(*TINY, "--num_epochs", 2, "--output_dir", tmp_path) == 0
-    assert any(trained_meanwhile)
-    (folder,) = tmp_path.iterdir()
-    assert {path.name for path in (folder / "model").glob("epoch*")} == {
+    assert run(*TINY, "--num_epochs", last, "--output_dir", tmp_path) == 0
+    assert {path.name for path in (only(tmp_path) / "model").glob("epoch*")} == {
         "epoch0.pth.tar",
         "epoch1.pth.tar",
         "epoch2_unexp.pth.tar",
     }
 
 
-def test_a_checkpoint_that_cant_be_written_ends_the_run(
-    narrow_backbone, tmp_path, monkeypatch, capsys
-):
+def test_a_checkpoint_that_cant_be_written_ends_the_run(tmp_path, monkeypatch, capsys):
     def fail(*_):
         raise RunError("the disk is full")
 

@@ -1,0 +1,27 @@
+"""Checkpoint files as those in circulation."""
+
+import json
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+PARITY = Path(__file__).parent / "data" / "parity"
+
+
+def save_as_published(content: dict, path: Path) -> None:
+    """In the format before zip files, NumPy's functions named as in NumPy 1."""
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    raw = path.read_bytes()
+    # a module name of protocol 2 ends at a newline, so it may change its length
+    path.write_bytes(raw.replace(b"numpy._core.multiarray\n", b"numpy.core.multiarray\n"))
+
+
+def save_random_weights(net: str, path: Path) -> None:
+    """Random weights with the names and shapes of the published dpc-rnn."""
+    shapes = json.loads((PARITY / f"dpc-rnn_{net}_state_dict.json").read_text())
+    torch.manual_seed(0)
+    state = OrderedDict((f"module.{k}", 0.05 * torch.randn(shape)) for k, shape in shapes.items())
+    content = {"epoch": 100, "net": net, "state_dict": state, "best_acc": np.float64(0.5)}
+    save_as_published({**content, "optimizer": {}, "iteration": 1}, path)
