@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Copies a dataset's frames to a node's own disk, for `run_model.py --temp_data_dir TARGET`.
+# Copies a dataset's frames to a node's own disk; `run_model.py --temp_data_dir TARGET` reads them.
 #
 #     bash slurm/copy_frame_tars.sh -s SOURCE -t TARGET -d DATASET [-e left|right|both] [-b]
 #
-#   -s  holds {dataset}/frames and {dataset}/frames_tar; the same is made below -t
-#   -d  UCF101, HMDB51, Kinetics400 (k400) or MouseSim, any case
-#   -e  MouseSim's eye (right)
+#   -s  the folder with {dataset}/frames and {dataset}/frames_tar, which are copied below -t
+#   -d  UCF101, HMDB51, Kinetics400 (k400) or MouseSim, in any case
+#   -e  which eye of MouseSim (default: right)
 #   -b  Kinetics400's 256-pixel frames, which --img_dim above 140 needs
 #
-# Classes that are packed are copied as tars, the others as single frames. It can be stopped at any
-# moment and run again: a file has its name only once it is whole, and is then not copied again.
+# Packed classes are copied as tars, the others as single frames. The script can be stopped at any
+# moment and run again: a file gets its name when it is complete, and is then not copied again.
 
 set -euo pipefail
 export LC_ALL=C
 
-: "${COPY_JOBS:=8}" # copies at a time
+: "${COPY_JOBS:=8}" # the number of copies that run at once
 
 die() { # STATUS MESSAGE
     echo "copy_frame_tars.sh: $2" >&2
@@ -63,15 +63,15 @@ to=$target/$dataset
     die 2 "$from: has neither $frames nor ${frames}_tar; -s is the folder that holds $dataset"
 mkdir -p "$to" || die 2 "-t $target: can't be written"
 to=$(cd "$to" && pwd)
-exec 9>"$to/.copy_lock" # jobs that share a node's disk take turns, and the second finds it all there
+exec 9>"$to/.copy_lock" # of two jobs on a node the second waits, and finds all files copied
 flock 9
 
-# Rows `size path`, the path from the dataset's folder on, each with a zero byte at its end.
+# Prints a row `size path` for each file, ended by a zero byte. Paths are relative to the dataset.
 list() { # FOLDER...
     [[ $# == 0 ]] || find -L "$@" -type f ! -path '*/.*' -printf '%s %p\0'
 }
 
-# Of the source: a class's single frames only where it is not packed, as the training reads them.
+# Lists the source's tars, and the single frames of classes without a tar, as the training reads them.
 list_source() {
     local folder class unpacked=()
     for folder in "$frames"/*/; do
@@ -92,7 +92,7 @@ list_target() {
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-rm -rf "$to"/.part.* # of a copy that was stopped
+rm -rf "$to"/.part.* # left by a copy that was stopped
 (cd "$from" && list_source) | sort -z >"$work/source"
 (cd "$to" && list_target) | sort -z >"$work/target"
 comm -z -23 "$work/source" "$work/target" >"$work/missing"
@@ -102,7 +102,7 @@ all=$(count "$work/source")
 missing=$(count "$work/missing")
 ((all > 0)) || die 2 "$from/$frames: holds no frames"
 
-# in whole blocks of 4 kB, as disks give them out
+# A file takes whole blocks of 4 kB on the disk.
 needed=$(tr '\0' '\n' <"$work/missing" | awk '{n += int(($1 + 4095) / 4096) * 4} END {printf "%.0f", n}')
 free=$(df -Pk "$to" | awk 'NR == 2 {print $4}')
 ((needed <= free)) ||
@@ -110,10 +110,10 @@ free=$(df -Pk "$to" | awk 'NR == 2 {print $4}')
 
 cut -z -d ' ' -f 2- "$work/missing" | sort -z >"$work/paths"
 sed -z 's|/[^/]*$||' "$work/paths" | uniq -z | (cd "$to" && xargs -0 -r mkdir -p)
-batch=$((missing / (COPY_JOBS * 4) + 1)) # of files: a few for each job, but no longer than a command
+batch=$((missing / (COPY_JOBS * 4) + 1)) # files: a few batches for each copy
 ((batch < 500)) || batch=500
-# copied aside, then moved, a folder's files at once
-# shellcheck disable=SC2016  # expands in the shells that xargs starts
+# The files of a batch that are in one folder are copied to a temporary folder and then moved.
+# shellcheck disable=SC2016  # the shells that xargs starts expand this
 xargs -0 -r -n "$batch" -P "$COPY_JOBS" bash -c '
     set -e
     from=$0 to=$1

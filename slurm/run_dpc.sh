@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Pretraining and finetuning on videos, a task of the array each.
+# Pretraining and finetuning on videos. Each task of the array is one run.
 #
 #     sbatch slurm/run_dpc.sh                                # all seven tasks
-#     sbatch --array=4 slurm/run_dpc.sh --split 2            # one of them, more flags of run_model.py
+#     sbatch --array=4 slurm/run_dpc.sh --split 2            # task 4, with a flag of run_model.py
 #     sbatch --nodes=2 --ntasks-per-node=4 --gres=gpu:4 --array=0 slurm/run_dpc.sh  # eight GPUs
-#     bash slurm/run_dpc.sh                                  # here and now, task 0
+#     bash slurm/run_dpc.sh                                  # without Slurm: task 0, here and now
 #
 # | task | pretrains on | | task | finetunes the Kinetics400 weights on |
 # |------|--------------|-|------|--------------------------------------|
@@ -28,7 +28,7 @@
 set -euo pipefail
 
 : "${SEED:=100}"
-: "${REPO:=${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}}" # Slurm runs a copy of this file
+: "${REPO:=${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}}" # $0 is a copy in a job
 
 script=run_dpc.sh
 if [[ ! -f $REPO/run_model.py ]]; then

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# The published experiments on Gabors: four seeds, one after the other, in each task of the array.
+# The published experiments on Gabors. Each task of the array runs four seeds, one after the other.
 #
 #     sbatch slurm/run_dpc_gabors.sh                      # all six tasks
-#     sbatch --array=3 slurm/run_dpc_gabors.sh --wd 1e-4  # one of them, more flags of run_model.py
-#     bash slurm/run_dpc_gabors.sh                        # here and now, task 0
+#     sbatch --array=3 slurm/run_dpc_gabors.sh --wd 1e-4  # task 3, with a flag of run_model.py
+#     bash slurm/run_dpc_gabors.sh                        # without Slurm: task 0, here and now
 #
-# | task | starts from                                         |
-# |------|-----------------------------------------------------|
-# | 0, 3 | random weights; U images from epoch 12, ends at 16  |
-# | 1, 4 | Kinetics400 weights; U from epoch 6, ends at 10     |
-# | 2, 5 | MouseSim weights; the same                          |
+# | task | initial weights | first epoch with U images | last epoch |
+# |------|-----------------|---------------------------|------------|
+# | 0, 3 | random          | 12                        | 16         |
+# | 1, 4 | Kinetics400     | 6                         | 10         |
+# | 2, 5 | MouseSim        | 6                         | 10         |
 #
-# Tasks 0 to 2 see A, B, C and predict D or U; in tasks 3 to 5 sequences start anywhere (--roll).
+# In tasks 0 to 2 the network sees A, B, C and predicts D or U. In tasks 3 to 5 a sequence starts at
+# any of its images (--roll).
 
 #SBATCH --job-name=dpc_gabors
 #SBATCH --array=0-5
@@ -28,8 +29,8 @@
 set -euo pipefail
 
 : "${SEED:=100}"    # the first seed
-: "${NUM_SEEDS:=4}" # how many, counted from it
-: "${REPO:=${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}}" # Slurm runs a copy of this file
+: "${NUM_SEEDS:=4}" # the number of seeds
+: "${REPO:=${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}}" # $0 is a copy in a job
 
 script=run_dpc_gabors.sh
 if [[ ! -f $REPO/run_model.py ]]; then
@@ -61,5 +62,5 @@ flags+=(--unexp_epoch "$unexp_epoch" --num_epochs "$((unexp_epoch + 4))")
 
 set_up
 for ((seed = SEED; seed < SEED + NUM_SEEDS; seed++)); do
-    run_model "${flags[@]}" --seed "$seed" "$@" # ends at once if it has been finished before
+    run_model "${flags[@]}" --seed "$seed" "$@" # returns at once if this run is finished
 done

@@ -46,6 +46,7 @@ def launch(program: Path, arguments: list[str], count: int) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     def forward(number: int, _: object) -> None:  # the launcher does this for SIGTERM and SIGINT
+        signal.signal(number, signal.SIG_IGN)  # another one would interrupt the processes' end
         raise SignalException("asked to stop", signal.Signals(number))
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))

@@ -1,7 +1,8 @@
-"""A real Slurm on this machine, for as long as a `with` statement: one node that claims eight CPUs
-and two GPUs, with its own configuration, ports, key and state in one temporary folder.
+"""A real Slurm of one node on this machine, which runs within a `with` statement.
 
-Needs Debian's slurm-wlm and munge. Nothing of a Slurm or munge that is installed here is touched.
+The node claims eight CPUs and two GPUs. Configuration, ports, key and state are the cluster's own,
+in a temporary folder, so a Slurm or munge that is installed here is not touched. Needs Debian's
+packages slurm-wlm and munge.
 """
 
 import ctypes
@@ -18,9 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 300  # seconds, for whatever is waited for
+PATIENCE = 900  # seconds after which something hangs; tests that pass come nowhere near it
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
 PR_SET_CHILD_SUBREAPER = 36
+# Slurm's own deadlines are long here, so that a slow machine does not change what happens. A
+# requeued job waits for cred_expire. Slurm repeats a signal that was not answered within
+# MessageTimeout. A job is killed KillWait after a SIGTERM, or GraceTime after its preemption.
 CONFIG = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -29,7 +33,9 @@ SlurmdPort={ports[1]}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire=3600
+MessageTimeout=100
+KillWait=600
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -46,22 +52,24 @@ JobRequeue=1
 JobAcctGatherType=jobacct_gather/none
 SchedulerParameters=sched_interval=2
 SlurmdTimeout=0
-BatchStartTimeout=120
+BatchStartTimeout=3600
 MinJobAge=3600
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8 Gres=gpu:2
 PartitionName=normal Nodes=ALL Default=YES PriorityTier=1
-PartitionName=grace Nodes=ALL PriorityTier=1 GraceTime=120
+PartitionName=grace Nodes=ALL PriorityTier=1 GraceTime=3600
 PartitionName=urgent Nodes=ALL PriorityTier=2 PreemptMode=OFF
 """
 
 
 class Cluster:
+    """A Slurm whose daemons run within the `with` statement."""
+
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
-        self.folder.chmod(0o755)  # the user munge looks in
+        self.folder.chmod(0o755)  # the user munge has to enter it
         self.daemons: list[subprocess.Popen] = []
         self.environment = {
             name: value
@@ -70,9 +78,9 @@ class Cluster:
         } | {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def __enter__(self) -> "Cluster":
-        # what a daemon leaves behind becomes a child of this process, so `stop` finds it
+        # The orphans of a daemon become children of this process, so `stop` finds them.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `with` ends by it, too
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends the `with`, too
         try:
             self.start()
         except BaseException:
@@ -84,6 +92,7 @@ class Cluster:
         self.stop()
 
     def start(self) -> None:
+        """Start munged, slurmctld and slurmd, and wait until the node is idle."""
         user = pwd.getpwuid(os.getuid()).pw_name
         guard = "munge" if user == "root" else None
         munge = self.folder / "munge"
@@ -124,7 +133,7 @@ class Cluster:
             )
 
     def stop(self) -> None:
-        """The daemons, then the jobs and whatever else they have left."""
+        """End the daemons, then the jobs and all other processes they have left."""
         for daemon in reversed(self.daemons):
             daemon.terminate()
             try:
@@ -132,20 +141,21 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        while left := children():  # the children of those that end are the next
+        while left := children():  # when they end, their own children follow
             for process in left:
                 os.kill(process, signal.SIGKILL)
                 os.waitpid(process, 0)
         shutil.rmtree(self.folder)
 
     def logs(self) -> str:
+        """Return the end of each daemon's log."""
         logs = sorted(self.folder.glob("*.log"))
         return "\n".join(f"{log.name}:\n{log.read_text()[-3000:]}" for log in logs)
 
     # ------------------------------------------------------------------ jobs
 
     def ask(self, *command: str, **variables: object) -> str:
-        """The output of one of Slurm's commands; what goes wrong is in it too."""
+        """Return what one of Slurm's commands prints, errors included."""
         done = subprocess.run(
             command,
             env=self.environment | {name: str(value) for name, value in variables.items()},
@@ -156,59 +166,65 @@ class Cluster:
         return done.stdout.strip()
 
     def submit(self, *arguments: str | Path, **variables: object) -> str:
-        """→ the job's id; its output goes to `output`."""
+        """Submit a batch job and return its id; `output` returns what the job prints."""
         command = ("sbatch", "--parsable", f"--output={self.folder}/%A_%a.out")
         answer = self.ask(*command, *map(str, arguments), **variables)
         assert answer.isdecimal(), answer
         return answer
 
     def job(self, job: str) -> dict[str, str]:
-        """What scontrol shows of it, such as JobState, Restarts, ExitCode."""
+        """Return what scontrol shows of a job, such as JobState, Restarts and ExitCode."""
         shown = self.ask("scontrol", "--oneliner", "show", "job", job)
         return dict(pair.split("=", 1) for pair in shown.split() if "=" in pair)
 
     def until(self, true: Callable[[], bool], *jobs: str) -> None:
-        """Raises RuntimeError at once if one of these fails, TimeoutError after PATIENCE."""
-
-        def failed() -> bool:
-            return any(self.job(job).get("JobState") == "FAILED" for job in jobs)
-
-        wait_until(lambda: true() or failed(), lambda: self.report(*jobs))
+        """Wait until `true()`. Raise RuntimeError when one of the jobs has ended before."""
+        wait_until(lambda: true() or any(map(self.ended, jobs)), lambda: self.report(*jobs))
         if not true():
             raise RuntimeError(self.report(*jobs))
 
     def end_of(self, job: str) -> dict[str, str]:
-        wait_until(lambda: self.job(job).get("JobState") in FINAL, lambda: self.report(job))
+        """Wait until the job has ended, and return what scontrol shows of it then."""
+        wait_until(lambda: self.ended(job), lambda: self.report(job))
         return self.job(job)
 
     def release(self, job: str, **changes: object) -> None:
-        """Starts a job once it was requeued; by itself it would wait for two minutes."""
+        """Wait until the job is requeued, change it, and start it, as it would wait for an hour."""
         self.until(lambda: self.requeued(job), job)
         changed = [f"{name}={value}" for name, value in changes.items()]
-        # not at once: a node refuses it then, or what is still on its way to it ends it again
-        answer = self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+10", *changed)
-        # it is taken unless the two minutes are over
-        assert not answer or self.job(job).get("JobState") != "PENDING", answer
+        # not in the second in which it was requeued, as the node refuses it then
+        answer = self.ask("scontrol", "update", f"JobId={job}", "StartTime=now+2", *changed)
+        assert not answer, answer
 
     def requeued(self, job: str) -> bool:
+        """Return whether the job was requeued and has left its node."""
         shown = self.job(job)
         return int(shown.get("Restarts", 0)) > 0 and shown.get("JobState") != "COMPLETING"
 
+    def ended(self, job: str) -> bool:
+        """Return whether the job has ended and is not requeued."""
+        return self.job(job).get("JobState") in FINAL
+
     def stops(self, job: str) -> int:
-        """How often the script has put it back into the queue. Slurm's own count, of restarts, can
-        be higher: it also requeues what a node would not start, or what it has lost sight of."""
-        return self.output(job).count(f"requeues job {job}\n")
+        """Return how often the script has requeued the job.
+
+        Slurm's count of restarts also has the jobs that Slurm itself requeues.
+        """
+        return self.output(job).count(f"requeueing job {job}\n")
 
     def output(self, job: str) -> str:
+        """Return what the job, or the array it belongs to, has printed."""
         paths = sorted(self.folder.glob(f"{job.split('_')[0]}_*.out"))
         return "\n".join(f"{path.name}:\n{path.read_text()}" for path in paths)
 
     def report(self, *jobs: str) -> str:
+        """Return the jobs' states and outputs and the daemons' logs, for a test that fails."""
         jobs_now = [f"job {job} is {self.job(job)}\n{self.output(job)}" for job in jobs]
         return "\n".join([*jobs_now, self.logs()])
 
 
 def wait_until(true: Callable[[], bool], report: Callable[[], str]) -> None:
+    """Wait until `true()`. Raise TimeoutError with the report after PATIENCE seconds."""
     end = time.monotonic() + PATIENCE
     while not true():
         if time.monotonic() > end:
@@ -217,6 +233,7 @@ def wait_until(true: Callable[[], bool], report: Callable[[], str]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
+    """Return ports that no process of this machine uses."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -227,7 +244,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def children() -> list[int]:
-    """Of this process."""
+    """Return the ids of this process's children."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,9 +1,9 @@
-"""narrow_run.py, which a test can stop at a known place, however fast or slow the machine is.
+"""run_model.py with a narrow network, which a test can stop at a known place of the run.
 
-$HOLD has words TASK:SEED:EPOCH. The run of that seed in that array task halts before the seventh
-clip that it draws in that epoch, says so with a file in $HELD, and goes on once it has got a
-SIGUSR1 or SIGTERM; in a requeued job it does not halt. No pictures are drawn: at this size they
-take longer than the training.
+Each word of $HOLD is TASK:SEED:EPOCH. The run of this seed, in this task of the array, halts before
+the seventh clip that it draws in this epoch. It then makes a file in the folder $HELD, and goes on
+when it gets a SIGUSR1 or SIGTERM. In a requeued job it does not halt. No pictures are drawn, as at
+this size they take longer than the training.
 """
 
 import os
@@ -12,17 +12,17 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3])]
-
-import run_model  # noqa: E402
-from conftest import narrow  # noqa: E402
-from dataset.gabors import GaborDataset  # noqa: E402
-from utils.plots.pictures import Pictures  # noqa: E402
+import run_model
+from conftest import narrow
+from dataset.gabors import GaborDataset
+from utils.errors import leave
+from utils.plots.pictures import Pictures
 
 CLIPS_BEFORE = 6
 
 
 def hold(at_epoch: int) -> None:
+    """Let the run halt in this epoch."""
     draw = GaborDataset.__getitem__
     seen = 0
 
@@ -38,6 +38,7 @@ def hold(at_epoch: int) -> None:
 
 
 def until_signalled() -> None:
+    """Make the file in $HELD and wait for a signal, which the run's own handler gets as well."""
     got = []
 
     def note(number: int, frame) -> None:
@@ -57,6 +58,6 @@ if __name__ == "__main__":
         *run, epoch = word.split(":")
         if run == [task, seed] and "SLURM_RESTART_COUNT" not in os.environ:
             hold(int(epoch))
-    Pictures.draw = lambda *_: []
+    Pictures.draw = lambda *_, **__: None
     with narrow():
-        sys.exit(run_model.main(sys.argv[1:]))
+        leave(run_model.main(sys.argv[1:]))  # as run_model.py ends

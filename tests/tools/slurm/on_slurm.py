@@ -1,9 +1,9 @@
-"""The batch scripts on a real Slurm: jobs that are signalled, preempted, cancelled, or fail.
+"""The batch scripts on a real Slurm: jobs that are signalled, preempted or cancelled, or that fail.
 
     python -m pytest tests/tools/slurm/on_slurm.py        (make test-slurm installs Slurm first)
 
-What trains is run_model.py with a narrow network, halted where it is to be signalled; where no
-training is needed stand_in.py takes its place.
+held_run.py trains a narrow network and halts where a test signals it. Where no training is needed,
+stand_in.py takes the place of run_model.py.
 """
 
 import csv
@@ -37,7 +37,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def site_variables(folder: Path) -> dict[str, object]:
-    """What a site sets. Slurm's own commands are the real ones."""
+    """Return the variables that a site sets, and those of held_run.py and stand_in.py."""
     (folder / "held").mkdir()
     return {
         "REPO": ROOT,
@@ -55,27 +55,31 @@ def site(tmp_path) -> dict[str, object]:
 
 @pytest.fixture(scope="module", autouse=True)
 def limited(cluster, tmp_path_factory) -> tuple[str, Path]:
-    """A job of two minutes, which is to be signalled two minutes before its end, and its records:
-    Slurm looks at time limits twice a minute, so it runs beside the first tests."""
+    """Start a job that is close to its time limit; return its id and the file of its records.
+
+    Slurm looks at time limits twice a minute, so this job runs beside the first tests.
+    """
     folder = tmp_path_factory.mktemp("limited")
     site = site_variables(folder) | {"STAND_IN": "wait", "NUM_SEEDS": 1}
     site["PYTHON"] = python(folder, "stand_in.py")
-    job = cluster.submit(
-        "--array=0", "--cpus-per-task=1", "--gres=none", "--time=2", SCRIPT, **site
-    )
+    job = cluster.submit("--array=0", "--cpus-per-task=1", "--gres=none", SCRIPT, **site)
+    cluster.until(site["RECORDS"].exists, f"{job}_0")
+    # from now on Slurm sends the signal as soon as it looks: it may send it 30 seconds early
+    assert not cluster.ask("scontrol", "update", f"JobId={job}_0", "EndTime=now+150")
     return job, site["RECORDS"]
 
 
 def python(folder: Path, program: str) -> Path:
-    """An interpreter that runs this program in place of run_model.py."""
+    """Make an interpreter that runs this program in place of run_model.py."""
     path = folder / f"python-{Path(program).stem}"
-    path.write_text(f'#!/bin/sh\nshift\nexec "{sys.executable}" "{HERE / program}" "$@"\n')
+    run = f'shift\nexec "{sys.executable}" "{HERE / program}" "$@"\n'
+    path.write_text(f'#!/bin/sh\nexport PYTHONPATH="{ROOT}:{ROOT / "tests"}"\n{run}')
     path.chmod(0o755)
     return path
 
 
 def records(runs: Path) -> dict[tuple[str, str], list[dict]]:
-    """By run folder and file, without what is measured."""
+    """Return the rows of each run folder's files, without the columns of what is measured."""
     tables = {}
     for path in [p for name in (EPOCHS, PREDICTIONS) for p in runs.glob(f"*/{name}")]:
         with open(path, newline="") as file:
@@ -85,11 +89,12 @@ def records(runs: Path) -> dict[tuple[str, str], list[dict]]:
 
 
 def rows_of(noted: Path) -> list[dict]:
-    """What stand_in.py has written down."""
+    """Return the rows that stand_in.py has recorded."""
     return [json.loads(row) for row in noted.read_text().splitlines()] if noted.exists() else []
 
 
 def held(site: dict, *names: str) -> bool:
+    """Return whether just these runs, named TASK-RANK, have halted."""
     return {path.name for path in site["HELD"].iterdir()} == set(names)
 
 
@@ -105,12 +110,12 @@ def test_a_stopped_array_task_goes_on_and_ends_as_if_never_stopped(cluster, site
     first, last = f"{job}_0", f"{job}_3"
     cluster.until(lambda: held(site, "0-0", "3-0"), first, last)
 
-    # the last task's own id is the array's, and yet it alone is requeued
+    # The array's last task has the array's id, and yet only this task is requeued.
     assert cluster.job(last)["JobId"] == job
     cluster.ask("scancel", "--signal=USR1", "--batch", last)
     cluster.release(last)
     assert (cluster.job(first)["JobState"], cluster.stops(first)) == ("RUNNING", 0)
-    cluster.ask("scancel", "--signal=USR1", first)  # its steps alone, as Slurm can signal too
+    cluster.ask("scancel", "--signal=USR1", first)  # signals only its steps, which Slurm does, too
     cluster.until(lambda: cluster.requeued(first), first)
     cluster.ask("scancel", first)
 
@@ -136,12 +141,36 @@ def test_two_tasks_are_one_run_and_stop_and_go_on_together(cluster, site, tmp_pa
     for job in (whole, parts):
         end = cluster.end_of(f"{job}_0")
         assert end["JobState"] == "COMPLETED", cluster.report(f"{job}_0")
-    assert cluster.stops(f"{whole}_0") == 0
-    # on a busy machine it was seen to be stopped once more, and to end just as well
-    assert cluster.stops(f"{parts}_0") >= 1
+    assert (cluster.stops(f"{whole}_0"), cluster.stops(f"{parts}_0")) == (0, 1)
     expected = records(tmp_path / "runs")
     assert len(expected) == 2  # one run, not two
     assert records(tmp_path / "parts") == expected
+
+
+@pytest.mark.parametrize(("second", "stops"), [("wait", 1), ("1", 0)])
+def test_a_task_that_ends_does_not_end_the_others(cluster, site, tmp_path, second, stops):
+    """The second of two tasks is stopped, or fails, and the first one goes on until $GO exists.
+
+    If srun let Slurm end the first task then, Slurm could do so again in the requeued job, and a
+    run that failed would look like one that was stopped.
+    """
+    site |= {"PYTHON": python(tmp_path, "stand_in.py"), "NUM_SEEDS": 1, "GO": tmp_path / "go"}
+    two_tasks = ("--array=0", "--ntasks-per-node=2", "--cpus-per-task=1", "--gres=none")
+    job = cluster.submit(*two_tasks, SCRIPT, **site | {"STAND_IN": f"late {second}"}) + "_0"
+    cluster.until(lambda: len(rows_of(site["RECORDS"])) == 2, job)
+    if stops:
+        cluster.ask("scancel", "--signal=USR1", "--batch", job)
+    cluster.until(lambda: "task 1: Exited with exit code" in cluster.output(job), job)
+    site["GO"].touch()
+    cluster.until(lambda: cluster.requeued(job) or cluster.ended(job), job)
+    output = cluster.output(job)
+    assert cluster.stops(job) == stops, cluster.report(job)
+    assert "Terminating" not in output  # which srun prints when it ends the other tasks
+    if stops:
+        cluster.release(job)
+    end = cluster.end_of(job)
+    expected = ("COMPLETED", "0:0") if stops else ("FAILED", "1:0")
+    assert (end["JobState"], end["ExitCode"]) == expected, cluster.report(job)
 
 
 def test_the_signal_before_the_time_limit_comes_and_requeues(cluster, limited):

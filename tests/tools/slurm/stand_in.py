@@ -1,7 +1,13 @@
-"""In place of Python with run_model.py: writes down what it was called with, and ends as asked.
+"""A stand-in for Python with run_model.py: it records its arguments and ends as a test asks it to.
 
-Adds a row of JSON to the file $RECORDS. $STAND_IN says how it ends: with that status, or 'wait':
-with 75 after SIGUSR1 or SIGTERM, but in a requeued job with 0 at once.
+It appends a row of JSON to the file $RECORDS. Each word of $STAND_IN is for one task, by rank; the
+last one is for all further tasks, too:
+
+- a number: it ends with this status at once
+- wait: it ends with status 75 after a SIGUSR1 or SIGTERM
+- late: it ends when the file $GO exists, with 75 if it got such a signal, with 1 otherwise
+
+In a requeued job, `wait` and `late` end with 0 at once.
 """
 
 import json
@@ -18,11 +24,12 @@ for number in (signal.SIGUSR1, signal.SIGTERM):
 row = {"arguments": sys.argv[1:], **{name: os.environ.get(name) for name in NOTED}}
 with open(os.environ["RECORDS"], "a") as file:
     file.write(json.dumps(row) + "\n")
-end = os.environ.get("STAND_IN", "0")
-if end != "wait":
+words = os.environ.get("STAND_IN", "0").split()
+end = words[min(int(os.environ.get("SLURM_PROCID", 0)), len(words) - 1)]
+if end.isdecimal():
     sys.exit(int(end))
 if "SLURM_RESTART_COUNT" in os.environ:
     sys.exit(0)
-while not asked:
+while not (asked if end == "wait" else os.path.exists(os.environ["GO"])):
     time.sleep(0.05)
-sys.exit(75)
+sys.exit(75 if asked else 1)
