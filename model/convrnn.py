@@ -37,7 +37,7 @@ class ConvGRUCell(nn.Module):
 
 
 class ConvGRU(nn.Module):
-    """A GRU of one layer, with dropout on each new hidden state; what is left is carried on."""
+    """A GRU of one layer. Dropout is applied to each new hidden state before it is carried on."""
 
     def __init__(self, size: int, dropout: float = 0.1):
         super().__init__()

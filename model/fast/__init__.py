@@ -1,1 +1,1 @@
-"""What only makes the method faster, or smaller in memory, behind modules that mean the same."""
+"""Modules that compute the same as the plain ones, faster or in less memory."""

@@ -1,4 +1,4 @@
-"""Time for memory: activations are computed again in backward, not kept (Chen et al. 2016)."""
+"""Activations that are computed again in backward, to save memory (Chen et al. 2016)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext

@@ -60,8 +60,8 @@ class FastResNet2d3d(ResNet2d3d):
     def forward(self, x: Tensor, frame_repeats: int = 1) -> Tensor:
         """Map blocks `[B*N, 3, L, H, W]` to features `[B*N, F, L_out, D, D]`.
 
-        With `frame_repeats` > 1 the stem and stages 1 and 2 compute a single frame, and stage 3
-        begins with it. The result equals the plain backbone's up to the order of summation.
+        With `frame_repeats` > 1 the stem, stages 1 and 2 and the beginning of stage 3 compute a
+        single frame. The result equals the plain backbone's up to the order of summation.
         """
         recomputes = self.grad_checkpoint and torch.is_grad_enabled()
         stem = self.stem_in_parts if recomputes else self.stem
