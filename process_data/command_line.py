@@ -108,7 +108,7 @@ def run_script(main: Callable[[list[str]], int]) -> NoReturn:
         print(f"{script}: {error}", file=sys.stderr)
         status = UsageError.status
     except KeyboardInterrupt:
-        print(f"{script}: stopped by Ctrl-C; the same command goes on", file=sys.stderr)
+        print(f"{script}: stopped by Ctrl-C; run the same command to continue", file=sys.stderr)
         status = 130
     sys.exit(status)
 
