@@ -1,6 +1,7 @@
-# make demo: the main job at laptop size, demo-video: the same on real clips; test: ruff and the tests;
-# test-slurm: the batch scripts on a real Slurm (as root, on Debian); test-faults: killed runs, full disks.
-# Each installs what it needs.
+# Each of these installs what it needs:
+# demo: the main job at laptop size; demo-video: the same on real clips
+# test: ruff, mypy and all tests; test-quick: ruff and the unit tests, for work in progress
+# test-slurm: the batch scripts on a real Slurm (as root, on Debian); test-faults: killed runs, full disks
 
 PYTHON ?= python3
 BIN = .venv/bin
@@ -13,7 +14,7 @@ VIDEO_RUN = --dataset ucf101 --net resnet18 --img_dim 64 --ucf_hmdb_ms_ds 2 --nu
 	--data_path_dir demo_video/data --output_dir demo_video/runs --seed 100 --overwrite
 VIDEO_NAME = demo_video/runs/ucf101-64_r18
 
-.PHONY: demo demo-video test test-slurm test-faults benchmark clean
+.PHONY: demo demo-video test test-quick test-slurm test-faults benchmark clean
 
 demo: .venv/run
 	$(BIN)/python run_model.py $(DEMO)
@@ -32,7 +33,12 @@ demo-video: .venv/run
 test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy dataset model utils process_data run_model.py
 	$(BIN)/python -m pytest
+
+test-quick: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest tests/unit -m "not slow"
 
 test-slurm: .venv/test
 	command -v munged && command -v slurmctld && command -v slurmd && command -v sbatch || \

@@ -86,6 +86,7 @@ def test_the_conda_environment_has_the_same_packages():
     assert listed == wanted
 
 
+@pytest.mark.slow
 def test_gabors_need_no_opencv_pictures_no_screen_and_training_no_compiler():
     code = (
         "import sys; sys.modules['cv2'] = None; sys.modules['tkinter'] = None\n"
