@@ -130,7 +130,7 @@ def wait_until(condition: Callable[[], object]) -> None:
     end = time.monotonic() + LIMIT
     while not condition():
         assert time.monotonic() < end
-        time.sleep(0.02)
+        time.sleep(0.01)
 
 
 def state(pid: int) -> str:

@@ -7,20 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import TINY, run
-from test_plots import CURVES, MATRICES, ROOT, gabor_classes, write_run
+from forked import ROOT, children, has_ended, wait_until
+from picture_records import CURVES, MATRICES, gabor_classes, write_run
+from small_runs import TINY, run
 from utils.errors import PREEMPTED, RunError
 from utils.plots import pictures
 from utils.plots.draw import draw_all
 from utils.plots.pictures import Pictures
 from utils.runtime.interrupts import STOPPING
 
-LIMIT = 60  # seconds, for whatever a test waits for
 NAMES = {*CURVES, "loss_by_batch.png", *MATRICES}
 pytestmark = pytest.mark.usefixtures("at_the_first_call")
 
@@ -39,17 +38,6 @@ def folder(tmp_path) -> Path:
 
 def drawn(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.suffix != ".csv"}
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def drawing_processes(folder: Path) -> list[int]:
@@ -76,9 +64,9 @@ def test_pictures_appear_while_the_run_goes_on(folder):
         assert os.getpriority(os.PRIO_PROCESS, first) == pictures.NICE
         assert os.getsid(first) == first  # signals to the run's group don't reach it
         assert start_drawing(one) == first  # no second one beside it
-        until(lambda: drawn(folder) == NAMES)
-        until(lambda: start_drawing(one) != first)
-        until(lambda: one.draw(at_once=False) or drawn(folder) == NAMES)
+        wait_until(lambda: drawn(folder) == NAMES)
+        wait_until(lambda: start_drawing(one) != first)
+        wait_until(lambda: one.draw(at_once=False) or drawn(folder) == NAMES)
         old = {path: path.stat().st_mtime_ns for path in folder.glob("*.png")}
         one.draw(at_once=True)
         assert one.process is None
@@ -98,7 +86,7 @@ def test_drawing_takes_no_more_than_its_share(folder, monkeypatch):
         assert one.process is None
         one.begun -= pictures.GUESS / pictures.SHARE
         start_drawing(one)
-        until(lambda: one.draw(at_once=False) or one.process is None)
+        wait_until(lambda: one.draw(at_once=False) or one.process is None)
         assert one.seconds != pictures.GUESS
         one.begun = time.perf_counter() - 0.9 * one.seconds / pictures.SHARE
         one.draw(at_once=False)
@@ -108,9 +96,8 @@ def test_drawing_takes_no_more_than_its_share(folder, monkeypatch):
 def test_the_end_of_a_run_waits_for_no_drawing(folder):
     with Pictures(folder, "") as one:
         drawing = start_drawing(one)
-        until(lambda: list(folder.glob(".*.part")))
-        start = time.monotonic()
-    assert time.monotonic() - start < 1
+        os.kill(drawing, signal.SIGSTOP)  # it would not end by itself
+        (folder / f".loss_and_accuracy.png.{drawing}.part").touch()
     assert not Path(f"/proc/{drawing}").exists()
     assert not list(folder.glob(".*"))
 
@@ -120,7 +107,7 @@ def test_errors_reach_the_run(folder):
     with Pictures(folder, "") as one:
         resource.prlimit(start_drawing(one), resource.RLIMIT_FSIZE, (1000, 1000))
         with pytest.raises(RunError, match=told + "File too large$"):
-            until(lambda: one.draw(at_once=False))
+            wait_until(lambda: one.draw(at_once=False))
         assert drawn(folder) == set()
         (folder / "epochs.csv").write_text("a,b\n1,2\n")
         broken = told + r"epochs\.csv does not hold the records of a run \(.*\)$"
@@ -128,18 +115,18 @@ def test_errors_reach_the_run(folder):
             one.draw(at_once=True)
         start_drawing(one)
         with pytest.raises(RunError, match=broken):
-            until(lambda: one.draw(at_once=False))
+            wait_until(lambda: one.draw(at_once=False))
 
 
-@pytest.mark.parametrize("number", [*STOPPING, signal.SIGKILL])
-def test_a_drawing_ended_by_a_signal_is_left_out(number, folder):
+def test_a_drawing_ended_by_a_signal_is_left_out(folder):
     with Pictures(folder, "") as one:
-        first = start_drawing(one)
-        until(lambda: list(folder.glob(".*.part")))
-        os.kill(first, number)
-        until(lambda: start_drawing(one) != first)
-        assert not list(folder.glob(f".*.{first}.part"))
-        until(lambda: drawn(folder) >= NAMES)
+        for number in (*STOPPING, signal.SIGKILL):
+            first = start_drawing(one)
+            wait_until(lambda pid=first: list(folder.glob(".*.part")) or has_ended(pid))
+            os.kill(first, number)
+            wait_until(lambda pid=first: start_drawing(one) != pid)
+            assert not list(folder.glob(f".*.{first}.part"))
+        wait_until(lambda: drawn(folder) >= NAMES)
 
 
 def test_a_killed_run_leaves_no_process_for_long(folder):
@@ -153,8 +140,8 @@ def test_a_killed_run_leaves_no_process_for_long(folder):
         "os.kill(os.getpid(), 9)"
     )
     killed = subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=ROOT)
-    assert killed.wait(LIMIT) == -signal.SIGKILL
-    until(lambda: not drawing_processes(folder))
+    assert killed.wait() == -signal.SIGKILL
+    wait_until(lambda: not drawing_processes(folder))
     assert drawn(folder) == NAMES
 
 

@@ -14,9 +14,9 @@ import pytest
 
 import download_data
 import downloads
+from archive_files import files_below, stand_in, write_rar, write_tar, write_zip
 from download_data import main
 from downloads import DownloadError, download
-from test_archives import files_below, stand_in, write_rar, write_tar, write_zip
 from utils.config.datasets import CATALOGUE
 from utils.errors import UsageError
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from conftest import TINY, run
 from model.training.batches import copied_ahead
 from model.training.build import build_learner
 from model.training.meter import Meter
+from small_runs import TINY, run
 from utils.config.flags import Config
 from utils.logs import Progress
 from utils.runtime.device import Runtime

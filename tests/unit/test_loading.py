@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from conftest import ON_CPU
 from dataset import gabors
 from dataset.augmentation import preset_of
 from dataset.build import build_dataset, build_loader
@@ -14,6 +13,7 @@ from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import Layouts
 from dataset.loading import ClipLoader, EpochBatches
+from small_runs import ON_CPU
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.runtime.processes import Processes

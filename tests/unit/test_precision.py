@@ -6,80 +6,28 @@ import warnings
 import pandas as pd
 import pytest
 import torch
-from torch import nn
+from torch._inductor import config as inductor_config
 from torch.nn import functional
 
-from conftest import ON_CPU, TINY, run
+from learners import (
+    assert_same,
+    batch,
+    bf16,
+    double_learner,
+    learned,
+    learner,
+    likeness,
+    whole_likeness,
+)
 from model import resnet_2d3d
 from model.fast import convolution
 from model.fast.convolution import Conv3d
-from model.training.build import build_learner, compiler
-from model.training.learner import Learner
-from utils.config.flags import Config
+from model.training.build import compiler
+from small_runs import TINY, run
 from utils.runtime import precision
 from utils.runtime.device import Runtime
 from utils.runtime.precision import use_deterministic_algorithms
 from utils.samples import Batch
-
-SMALL = {"dataset": "Gabors", "img_dim": 64, "num_seq_in": 2, "pred_step": 1, "seed": 3}
-Gradients = dict[str, torch.Tensor]
-
-
-def learner(runtime: Runtime = ON_CPU, num_classes: int = 5, **options) -> Learner:
-    """Without dropout, whose draws differ between a compiled model and a plain one."""
-    made = build_learner(Config(**{**SMALL, **options}), num_classes, False, runtime)
-    for module in made.task.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    made.task.train()
-    return made
-
-
-def double_learner(**options) -> Learner:
-    """In float64, where only the order of summation is left of what processors round apart."""
-    made = learner(**options)
-    task = made.task.double()
-    task.normalise = lambda clip: (clip.double() - task.mean) / task.std
-    return made
-
-
-def batch(B: int = 4, seed: int = 0, N: int = 3, img_dim: int = 64, L: int = 5) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    clip = torch.randint(256, (B, N, 3, L, img_dim, img_dim), generator=generator).byte()
-    labels = torch.randint(2, (B, N, 5, 2), generator=generator)
-    return Batch(clip, labels, torch.arange(B))
-
-
-def learned(made: Learner, *batches: Batch) -> tuple[list[float], Gradients]:
-    """→ (losses, the gradients before any update)."""
-    losses = []
-    for one in batches:
-        with made.autocast():
-            output = made.forward(one)
-        made.backward(output.loss)
-        losses.append(output.loss.item())
-    return losses, {name: p.grad.clone() for name, p in made.model.named_parameters()}
-
-
-def assert_same(ours: Gradients, expected: Gradients) -> None:
-    """Relative to a whole parameter: single values may cancel to nothing."""
-    for name, gradient in expected.items():
-        assert (ours[name] - gradient).norm() <= 1e-9 * gradient.norm() + 1e-12, name
-
-
-def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
-    """1: they point the same way."""
-    return functional.cosine_similarity(one.flatten(), other.flatten(), dim=0).item()
-
-
-def whole_likeness(one: Gradients, other: Gradients) -> float:
-    """Of all parameters' gradients together."""
-    return likeness(*(torch.cat([g.flatten() for g in parts.values()]) for parts in (one, other)))
-
-
-def bf16() -> Runtime:
-    return Runtime(torch.device("cpu"), amp="bf16")
-
 
 # ------------------------------------------------------------------ --amp
 
@@ -130,8 +78,9 @@ def test_loss_and_scores_stay_float32(model, narrow_backbone):
     assert not logits.equal(logits.bfloat16().float())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
-def test_runs_of_less_precision_train_and_resume(amp, narrow_backbone, tmp_path):
+def test_runs_of_less_precision_train_and_resume(amp, small, tmp_path):
     flags = [*TINY, "--amp", amp, "--num_epochs", 1, "--output_dir", tmp_path]
     assert run(*flags) == 0
     (folder,) = tmp_path.iterdir()
@@ -151,7 +100,7 @@ def test_the_scaler_is_there_for_fp16_alone():
 # ------------------------------------------------------------------ --plain
 
 
-def test_a_plain_run_measures_the_same(narrow_backbone, pretrained_run, tmp_path):
+def test_a_plain_run_measures_the_same(small, pretrained_run, tmp_path):
     assert run(*TINY, "--plain", "--num_epochs", 0, "--output_dir", tmp_path) == 0
     (folder,) = tmp_path.iterdir()
     plain, fast = (pd.read_csv(path / "epochs.csv") for path in (folder, pretrained_run))
@@ -209,7 +158,7 @@ def test_accumulated_batches_are_one_large_batch_where_nothing_ties_clips_togeth
     assert_same(accumulated, gradients)
 
 
-def test_runs_update_every_so_many_batches(narrow_backbone, tmp_path):
+def test_runs_update_every_so_many_batches(small, tmp_path):
     flags = [*TINY, "--train_len", 20, "--grad_accum", 2, "--num_epochs", 1, "--not_save_best"]
     assert run(*flags, "--output_dir", tmp_path) == 0
     (folder,) = tmp_path.iterdir()
@@ -222,12 +171,14 @@ def test_runs_update_every_so_many_batches(narrow_backbone, tmp_path):
 # ------------------------------------------------------------------ --compile, --deterministic
 
 
+@pytest.mark.slow
 def test_a_compiled_model_computes_the_same(monkeypatch, narrow_backbone, tmp_path):
     if compiler() is None:  # says so, in one line
         assert run(*TINY, "--compile") == 2
         return
     # torch's cache confuses what it compiled for other instruction sets
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(inductor_config.cpp, "simdlen", 1)  # compiles sooner than vectors
     monkeypatch.setattr(convolution, "FEW_POSITIONS", 2)  # stage 4 alone: less to compile
     monkeypatch.setitem(resnet_2d3d.DEPTHS, "resnet18", (resnet_2d3d.BASIC, (1, 1, 1, 1)))
     small = {"img_dim": 32, "num_seq_in": 1}
@@ -272,7 +223,7 @@ def test_deterministic_names_once_what_it_can_not_have(undone, monkeypatch):
     ]
 
 
-def test_deterministic_changes_nothing_on_a_cpu(undone, narrow_backbone, pretrained_run, tmp_path):
+def test_deterministic_changes_nothing_on_a_cpu(undone, small, pretrained_run, tmp_path):
     assert run(*TINY, "--num_epochs", 1, "--deterministic", "--output_dir", tmp_path) == 0
     (folder,) = tmp_path.iterdir()
     expected = pd.read_csv(pretrained_run / "predictions.csv").query("epoch <= 1")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from test_precision import batch, bf16, learned, learner, whole_likeness
+from learners import batch, bf16, learned, learner, whole_likeness
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 

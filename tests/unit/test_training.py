@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import ON_CPU
 from dataset.build import build_loader
 from model.dpc import score
 from model.lc import LC_RNN
@@ -26,6 +25,7 @@ from model.training.optimizer import (
 )
 from model.training.saving import Saver, State
 from model.training.tasks import ClassificationTask, ContrastiveTask, Output, Task, build_task
+from small_runs import ON_CPU
 from utils.config.flags import Config
 from utils.errors import RunError, UsageError
 from utils.logs import Progress

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ON_CPU
 from dataset.build import build_dataset, build_loader
 from dataset.loading import collate
 from dataset.videos import Videos
+from small_runs import ON_CPU
 from tests.video_data import Prepared, numbered, prepare, read_numbers
 from utils.config.flags import Config
 from utils.samples import Batch
