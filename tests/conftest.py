@@ -6,23 +6,8 @@ from pathlib import Path
 import pytest
 
 from forked import Starter
-from published import save_as_published
 from run_records import only
-from small_runs import (
-    NARROW_FEATURES,
-    ON_CPU,
-    TINY,
-    classifier_arguments,
-    narrow,
-    one_picture,
-    run,
-)
-
-# what other test modules import from here
-__all__ = [
-    "NARROW_FEATURES", "ON_CPU", "TINY", "classifier_arguments", "narrow", "run",
-    "save_as_published",
-]  # fmt: skip
+from small_runs import TINY, classifier_arguments, narrow, one_picture, run
 
 
 @pytest.fixture

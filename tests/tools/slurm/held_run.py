@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import run_model
-from conftest import narrow
 from dataset.gabors import GaborDataset
+from small_runs import narrow
 from utils.errors import leave
 from utils.plots.pictures import Pictures
 
