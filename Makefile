@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 BIN = .venv/bin
+# one thread in each of as many processes as there are cores: small networks gain nothing from more
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 DEMO = --model dpc-rnn --dataset gabors --net resnet18 --img_dim 64 --num_seq_in 3 --pred_step 1 \
 	--diff_U_possizes --no_augm --batch_size 8 --lr 3e-4 --train_len 128 --num_epochs 16 --unexp_epoch 11 \
 	--seed 100 --output_dir demo_output --overwrite
@@ -34,11 +36,11 @@ test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy dataset model utils process_data run_model.py
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-quick: .venv/test
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests/unit -m "not slow"
+	$(PYTEST) tests/unit -m "not slow"
 
 test-slurm: .venv/test
 	command -v munged && command -v slurmctld && command -v slurmd && command -v sbatch || \

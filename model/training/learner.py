@@ -1,5 +1,6 @@
 """A task with its optimizer: forward, backward, update."""
 
+import warnings
 from contextlib import nullcontext
 
 import torch
@@ -43,6 +44,8 @@ class Learner:
         Call it once the weights are loaded; ranks that loaded other ones are put right here.
         """
         if self.runtime.processes.count > 1:
+            # said of 1×1×1 kernels in channels-last, whose strides mean the same either way
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             self.distributed = DistributedDataParallel(self.task)
 
     def train(self) -> None:
