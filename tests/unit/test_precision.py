@@ -179,8 +179,9 @@ def test_a_compiled_model_computes_the_same(monkeypatch, narrow_backbone, tmp_pa
     # torch's cache confuses what it compiled for other instruction sets
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(inductor_config.cpp, "simdlen", 1)  # compiles sooner than vectors
-    monkeypatch.setattr(convolution, "FEW_POSITIONS", 2)  # stage 4 alone: less to compile
-    monkeypatch.setitem(resnet_2d3d.DEPTHS, "resnet18", (resnet_2d3d.BASIC, (1, 1, 1, 1)))
+    one_of_each_kind = (1, 0, 0, 1)  # a block over single frames, and one over time
+    monkeypatch.setattr(convolution, "FEW_POSITIONS", 3 * 4 * 4)  # of that one's output
+    monkeypatch.setitem(resnet_2d3d.DEPTHS, "resnet18", (resnet_2d3d.BASIC, one_of_each_kind))
     small = {"img_dim": 32, "num_seq_in": 1}
     eager, compiled = double_learner(**small), double_learner(**small, compile=True)
     assert compiled.task.state_dict().keys() == eager.task.state_dict().keys()
