@@ -1,7 +1,8 @@
-"""Forks a process for each request, with all imported that runs need: python tests/fork_server.py
+"""A server that forks a process for each request: python tests/fork_server.py
 
-Importing takes longer than a small run; a forked process starts at once. It calls one function, in
-a session of its own, and ends with the exit status that the function returns, as run_model.py does.
+It has imported what runs need, which takes longer than a small run, so a forked process starts at
+once. The process calls one function, in a session of its own, and ends with the exit status that
+the function returns, as run_model.py does.
 
 A request is one line on the standard input. A JSON object holds the `function` ("module.name") and
 its `arguments`, the `folder` to be in, the `environment` variables to add, and the `log` file for

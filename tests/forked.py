@@ -23,18 +23,20 @@ NO_FAULT = ("meet_nothing",)
 
 
 class Ended(NamedTuple):
-    """`status`: as of subprocess; `text`: what it printed."""
+    """A process that has ended: its exit status, as subprocess gives it, and what it printed."""
 
     status: int
     text: str
 
 
 class Started(NamedTuple):
+    """A process that may still run, and the file of what it prints."""
+
     pid: int
     log: Path
 
     def wait_for(self, text: str) -> None:
-        """Until it has printed that."""
+        """Wait until the process has printed the text."""
         wait_until(lambda: text in self.log.read_text() or has_ended(self.pid))
         assert text in self.log.read_text()
 
@@ -69,7 +71,7 @@ class Starter:
         return Started(pid, log)
 
     def end(self, started: Started) -> Ended:
-        """Wait for its end."""
+        """Wait until the process has ended."""
         status = self._ask(started.pid)
         self.going.remove(started.pid)
         return Ended(status, started.log.read_text())

@@ -1,4 +1,4 @@
-"""Checkpoint files as those in circulation."""
+"""Checkpoint files in the format of the published ones."""
 
 import json
 from collections import OrderedDict
@@ -11,7 +11,7 @@ PARITY = Path(__file__).parent / "data" / "parity"
 
 
 def save_as_published(content: dict, path: Path) -> None:
-    """In the format before zip files, NumPy's functions named as in NumPy 1."""
+    """Save in the format before zip files, with NumPy's functions named as in NumPy 1."""
     torch.save(content, path, _use_new_zipfile_serialization=False)
     raw = path.read_bytes()
     # a module name of protocol 2 ends at a newline, so it may change its length
@@ -19,7 +19,7 @@ def save_as_published(content: dict, path: Path) -> None:
 
 
 def save_random_weights(net: str, path: Path) -> None:
-    """Random weights with the names and shapes of the published dpc-rnn."""
+    """Save random weights with the names and shapes of the published dpc-rnn."""
     shapes = json.loads((PARITY / f"dpc-rnn_{net}_state_dict.json").read_text())
     torch.manual_seed(0)
     state = OrderedDict((f"module.{k}", 0.05 * torch.randn(shape)) for k, shape in shapes.items())

@@ -23,7 +23,7 @@ CLIPS_EACH = 2
 
 
 def compute(folder: str) -> int:
-    """In one of two processes: leave all that follows in a file named after its rank."""
+    """Compute all that follows in one of two processes, and save it in a file named by its rank."""
     processes = found()
     with joined(processes):
         rank, runtime = processes.rank, Runtime(torch.device("cpu"), processes)
@@ -53,7 +53,7 @@ def batch_of(rank: int, shift: float = 0.0) -> Batch:
 
 
 def model() -> DPC_RNN:
-    """The same weights everywhere; dropout off, since it is each process's own."""
+    """Return a model with the same weights in every process, and no dropout, which would differ."""
     torch.manual_seed(0)
     with narrow():
         made = DPC_RNN("resnet18", **SIZE)
@@ -62,7 +62,7 @@ def model() -> DPC_RNN:
 
 
 class OnFeatures(nn.Module):
-    """Predictions and targets that follow from each clip alone, batch norm aside."""
+    """A model without batch norm: each clip's predictions and targets depend on it alone."""
 
     def __init__(self):
         super().__init__()
@@ -76,7 +76,7 @@ class OnFeatures(nn.Module):
 
 
 class OnFloats(ContrastiveTask):
-    """Takes clips that are normalised already."""
+    """A task whose clips are normalised already."""
 
     def normalise(self, clip):
         return clip.double()
@@ -95,7 +95,7 @@ def learner_of(
 
 
 class CountedExchanges:
-    """How often gradients were exchanged, as DDP's communication hook sees it."""
+    """Counts how often gradients are exchanged, with DDP's communication hook."""
 
     def __init__(self, learner: Learner):
         self.count = 0
@@ -108,7 +108,7 @@ class CountedExchanges:
 
 
 def share(rank: int, runtime: Runtime, gather: bool) -> dict:
-    """Loss and gradients of a rank's share of the batch."""
+    """Return loss and gradients of a rank's share of the batch."""
     learner = learner_of(OnFeatures() if gather else model(), runtime, gather)
     output = learner.forward(batch_of(rank))
     learner.backward(output.loss)
@@ -121,7 +121,7 @@ def share(rank: int, runtime: Runtime, gather: bool) -> dict:
 
 
 def accumulated(rank: int, runtime: Runtime) -> dict:
-    """The weights after 5 batches with an update after every second one, and at the end."""
+    """Return the weights after 5 batches, with an update after every second one and at the end."""
     learner = learner_of(OnFeatures(), runtime, accumulate=2)
     exchanges = CountedExchanges(learner)
     for number in range(5):
@@ -132,7 +132,10 @@ def accumulated(rank: int, runtime: Runtime) -> dict:
 
 
 def estimated(rank: int, runtime: Runtime) -> int:
-    """Of three batches, rank 1 can't read a clip of the second; negatives are gathered."""
+    """Estimate statistics from three batches, of which rank 1 can't read the second.
+
+    Negatives are gathered.
+    """
     empty = Batch(None, None, torch.zeros(0))
     batches = [batch_of(rank), empty if rank == 1 else batch_of(rank), batch_of(rank)]
     network = OnFeatures()

@@ -13,13 +13,13 @@ NOT_TO_BE_SEEN = ("Traceback", "Exception ignored", "Logging error", "Exception 
 
 
 def only(folder: Path) -> Path:
-    """The one run folder in a folder."""
+    """Return the only run folder in a folder."""
     (found,) = folder.iterdir()
     return found
 
 
 def records(folder: Path) -> dict[str, str]:
-    """The records of a run, times and memory aside."""
+    """Return the records of a run without times and memory."""
     epochs = pd.read_csv(folder / "epochs.csv").drop(columns=list(MEASURED))
     return {
         "epochs": epochs.to_csv(),
@@ -41,7 +41,7 @@ def same_weights(one: Path, other: Path) -> bool:
 
 
 def same_end(folder: Path, expected: Path) -> None:
-    """Records, weights, optimizer and random state are equal, bit for bit."""
+    """Check that records, weights, optimizers and random states are equal, bit for bit."""
     assert records(folder) == records(expected)
     names = {path.name for path in (expected / "model").iterdir()}
     assert {path.name for path in (folder / "model").iterdir()} == names
@@ -59,15 +59,15 @@ def same_end(folder: Path, expected: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files but the lock, which every start writes."""
+    """Return all files except the lock, which every start writes."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def ends_in_one_line(ended: Ended, status: int, *parts: str, noise: bool = False) -> None:
-    """Its last line is its only one with the program's name, and has these parts in it.
+    """Check that its last line alone begins with the program's name, and has these parts in it.
 
-    `noise`: whether others may have printed before it.
+    `noise`: whether tracebacks are allowed before it.
     """
     lines = ended.text.splitlines()
     told = [line for line in lines if line.startswith("run_model.py")]
@@ -78,7 +78,7 @@ def ends_in_one_line(ended: Ended, status: int, *parts: str, noise: bool = False
 
 
 def ends_well(ended: Ended, folder: Path, expected: Path) -> None:
-    """As the undisturbed run in the folder `expected`; nothing else is left."""
+    """Check that it ended as the undisturbed run `expected` did, and left no other files."""
     assert ended.status == 0, ended.text
     assert not any(noise in ended.text for noise in NOT_TO_BE_SEEN), ended.text
     same_end(folder, expected)

@@ -1,5 +1,5 @@
-"""Runs as small as can be: their flags, a narrow network, a picture that is drawn at once, and a
-signal that arrives in the middle of them."""
+"""Small runs: their flags, a narrow network, a picture that is drawn at once, and a signal that
+arrives in the middle of a run."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ NARROW_FEATURES = 32
 
 
 def run(*arguments: object) -> int:
-    """run_model.py in this process; returns its exit status."""
+    """Run run_model.py in this process, and return its exit status."""
     return run_model.main([str(argument) for argument in arguments])
 
 
@@ -41,7 +41,7 @@ def classifier_arguments(pretrained_run: Path, num_epochs: int) -> list:
 
 
 def video_flags(csv_root: Path) -> list:
-    """Of clips that fit into the videos of `video_data.prepare`."""
+    """Return flags for clips that fit into the videos of `video_data.prepare`."""
     return [
         *("--dataset", "ucf101", "--data_path_dir", csv_root, "--img_dim", 32, "--seq_len", 2),
         *("--num_seq_in", 3, "--ucf_hmdb_ms_ds", 2, "--batch_size", 4, "--num_workers", 0),
@@ -51,7 +51,7 @@ def video_flags(csv_root: Path) -> list:
 
 @contextmanager
 def narrow() -> Iterator[None]:
-    """A resnet18 with few planes: the same code with checkpoints of 1 MB rather than 175."""
+    """Build resnet18 with few planes: the same code, with checkpoints of 1 MB and not of 175."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resnet_2d3d, "STEM_PLANES", 8)
         patch.setattr(resnet_2d3d, "STAGE_PLANES", (8, 8, 16, NARROW_FEATURES))
@@ -60,7 +60,7 @@ def narrow() -> Iterator[None]:
 
 @contextmanager
 def one_picture() -> Iterator[None]:
-    """Noise in place of a run's pictures, which take longer than all the rest of so small a run."""
+    """Draw noise in place of a run's pictures, which take longer than the rest of a small run."""
 
     def noise() -> Figure:
         figure = Figure(figsize=(1, 1))
@@ -76,7 +76,7 @@ def one_picture() -> Iterator[None]:
 def signal_in_call(
     owner: object, name: str, nth: int, number: int = signal.SIGTERM
 ) -> Iterator[None]:
-    """This process gets the signal in the middle of the nth call of the owner's function."""
+    """Send this process the signal in the middle of the nth call of the owner's function."""
     original = getattr(owner, name)
     calls = 0
 

@@ -14,8 +14,11 @@ CLASSES = ("Dive", "Jump", "Run")
 
 
 class Prepared(NamedTuple):
-    """`csv_root`: for --data_path_dir. `root`: holds the folders of frames. `suffix`: of the
-    folders of split files and of frames."""
+    """A prepared data set.
+
+    `csv_root` is for --data_path_dir, and `root` holds the folders of frames. The names of the
+    folders of split files and of frames end with `suffix`.
+    """
 
     csv_root: Path
     root: Path
@@ -32,12 +35,12 @@ class Prepared(NamedTuple):
         return self.split(name).read_text().splitlines()
 
     def frame(self, row: str, number: int) -> Path:
-        """The file of a row's frame, from 1."""
+        """Return the file of a row's frame; frames are numbered from 1."""
         return self.root / row.rpartition(",")[0] / f"image_{number:05d}.jpg"
 
 
 def picture(number: int, shift: int, height: int, width: int) -> np.ndarray:
-    """A coloured pattern of video `number`, moved by `shift` pixels."""
+    """Draw a coloured pattern of video `number`, moved by `shift` pixels."""
     y, x = np.mgrid[:height, :width]
     waves = [
         np.sin((x + shift) / (5 + number % 4) + k) * np.cos(y / (6 + number % 3) - k)
@@ -47,13 +50,13 @@ def picture(number: int, shift: int, height: int, width: int) -> np.ndarray:
 
 
 def numbered(number: int, frame: int, height: int, width: int) -> np.ndarray:
-    """Three gray stripes that say which video (up to 49) and frame (up to 2499) it is."""
+    """Draw three gray stripes that say which video (up to 49) and frame (up to 2499) it is."""
     digits = np.repeat([number, frame // 50, frame % 50], -(-width // 3))[:width]
     return np.tile(5 * digits[None, :, None] + 2, (height, 1, 3)).astype(np.uint8)
 
 
 def read_numbers(clip: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """The video and frame numbers `[N, L]` that a clip of `numbered` frames shows, unaugmented."""
+    """Read the video and frame numbers `[N, L]` from an unaugmented clip of `numbered` frames."""
     rows = clip[:, 0, :, clip.shape[3] // 2].double()  # [N, L, W]
     width = rows.shape[2]
     levels = rows[..., [width // 6, width // 2, width - 1 - width // 6]]
@@ -87,8 +90,10 @@ def prepare(
     suffix: str = "",
     draw: Callable[[int, int, int, int], np.ndarray] = picture,
 ) -> Prepared:
-    """Train and test videos of these numbers of frames in each class, split 1 where there are
-    several. The videos are numbered from 0 in the order of the rows, training first."""
+    """Prepare train and test videos of these numbers of frames in each class, as split 1.
+
+    The videos are numbered from 0 in the order of the rows, training first.
+    """
     prepared = Prepared(tmp / "data", tmp / "frames_root" / dataset, suffix)
     folder = prepared.split_folder
     folder.mkdir(parents=True)
@@ -109,8 +114,7 @@ def prepare(
 
 
 def pack(root: Path, *flags: str) -> None:
-    """A dataset's frames as tar files with their index, as the preparation packs them; `flags` such
-    as --k400_big."""
+    """Pack a data set's frames into tar files with an index; `flags` are such as --k400_big."""
     import pack_frames
 
     arguments = ["--d_root", str(root.parent), "--dataset", root.name, "--num_workers", "1", *flags]
@@ -118,8 +122,10 @@ def pack(root: Path, *flags: str) -> None:
 
 
 def prepare_large(tmp: Path) -> None:
-    """A split file as large as Kinetics400's, for --data_path_dir `tmp`, with no more frames than
-    are looked for at the start."""
+    """Write a split file as large as Kinetics400's, for --data_path_dir `tmp`.
+
+    There are no more frames than are looked for at the start.
+    """
     splits = tmp / "Kinetics400"
     splits.mkdir()
     names = [f"class_number_{c}" for c in range(400)]

@@ -43,7 +43,7 @@ STRATA = 24  # of all changes of the disk that a run makes: a kill in each
 
 @pytest.fixture(scope="module")
 def changes(starter, tmp_path_factory) -> list[str]:
-    """Those of an undisturbed run."""
+    """The changes of the disk that an undisturbed run makes."""
     place = tmp_path_factory.mktemp("changes")
     assert starter.run(place, *OFTEN, fault=("signal_before", 0)).status == 0
     return (place / "changes").read_text().splitlines()
@@ -71,7 +71,7 @@ def runs(place: Path) -> list[Path]:
 @pytest.mark.parametrize("flags", [FLAGS, OFTEN])
 @pytest.mark.parametrize("turn", range(4))
 def test_kills_at_random_moments(turn, flags, starter, whole, tmp_path):
-    """One after the other in the same run."""
+    """The same run is killed several times, one after the other."""
     chance = random.Random(f"{SEED} {turn} {len(flags)}")
     phases = [*(phase for phase in PHASES if phase != "drawing"), "training", "validating"]
     chance.shuffle(phases)
@@ -92,7 +92,7 @@ def test_kills_at_random_moments(turn, flags, starter, whole, tmp_path):
 
 @pytest.mark.parametrize("turn", range(3))
 def test_kills_from_outside_of_the_program_itself(turn, whole, tmp_path):
-    """At any time from its first import on."""
+    """The kills fall at any time from its first import on."""
     chance = random.Random(f"{SEED} {turn}")
     command = [sys.executable, str(ROOT / "tests" / "narrow_run.py"), *map(str, OFTEN)]
     status = None
@@ -147,7 +147,7 @@ def test_kills_lose_no_fault_of_the_data(turn, starter, tmp_path_factory, tmp_pa
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
-    """For runs."""
+    """A disk of 16 MiB, in the folder for runs."""
     folder = tmp_path / "runs"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
@@ -159,7 +159,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def written() -> Iterator[set[str]]:
-    """What could not be, by the end of the tests that follow."""
+    """The files that could not be written, collected by the tests that follow."""
     names: set[str] = set()
     yield names
     print("\ncould not be written:", ", ".join(sorted(names)))

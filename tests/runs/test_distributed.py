@@ -36,7 +36,7 @@ PROGRAM = ROOT / "tests" / "narrow_run.py"
 
 
 def texts_of_ranks(starter: Starter, folder: Path, *flags: object) -> list[str]:
-    """What both processes of a run print."""
+    """Run two processes together, and return what each of them prints."""
     ranks = starter.run_ranks([folder, folder], *flags)
     assert [rank.status for rank in ranks] == [0, 0], ranks
     return [rank.text for rank in ranks]
@@ -104,7 +104,7 @@ def test_a_rank_without_a_clip_keeps_no_other_waiting(parts):
 
 
 def test_dpc_rnn_sees_the_same_clips_and_records_a_row_each(starter, tmp_path, pretrained_run):
-    """With torch's own launcher."""
+    """Here torch's own launcher starts them."""
     flags = [*TINY, "--num_epochs", "1", "--output_dir", str(tmp_path / "two")]
     command = ["--nproc_per_node", "2", str(PROGRAM), *flags]
     ended = starter.end(starter.call("torch.distributed.run.main", command, folder=tmp_path))
@@ -150,7 +150,7 @@ def test_lc_rnn_counts_every_item_once_whatever_the_number_of_processes(starter,
 
 
 def test_a_batch_that_can_not_be_shared_evenly_is_rounded_up(starter, tmp_path):
-    """And negatives are gathered in less precision, too."""
+    """This run also gathers negatives in a lower precision."""
     flags = [*TINY, "--batch_size", 3, "--num_epochs", 1, "--output_dir", "runs"]
     first, second = texts_of_ranks(starter, tmp_path, *flags, "--gather_negatives", "--amp", "bf16")
     assert "--batch_size: 4, for 2 equal shares" in first
@@ -159,7 +159,7 @@ def test_a_batch_that_can_not_be_shared_evenly_is_rounded_up(starter, tmp_path):
 
 
 def test_wrong_input_is_told(starter, tmp_path):
-    """Wrong flags once; what each process meets by itself is told by each, with its rank."""
+    """Wrong flags are told once. What each process finds by itself, each tells with its rank."""
     both, flags = [tmp_path, tmp_path], [*TINY, "--output_dir", "runs"]
     ranks = starter.run_ranks(both, *flags, "--dropout", 2)
     assert [rank.status for rank in ranks] == [2, 2]
@@ -269,7 +269,7 @@ def test_the_launcher_ends_all_processes_when_one_is_killed_and_names_it(starter
 
 @pytest.mark.parametrize("killed", [0, 1])
 def test_the_launcher_names_the_process_that_was_killed(killed, starter, tmp_path):
-    """A program that does nothing starts sooner."""
+    """The program does nothing here, so it starts sooner."""
     program = tmp_path / "wait.py"
     program.write_text("import os, signal; open(os.environ['RANK'], 'x'); signal.pause()")
     launched = launch(starter, tmp_path, program=program)
@@ -299,7 +299,7 @@ def test_without_a_launcher_the_others_name_the_one_that_is_gone(starter, tmp_pa
 
 
 def weights_of_ranks(starter: Starter, place: Path, *flags: object) -> list[dict]:
-    """The weights of both ranks at the end of a run, each in a folder of its own in `place`."""
+    """Run each rank in a folder of its own in `place`; return the weights of both at the end."""
     folders = [place / "0", place / "1"]
     for ended in starter.run_ranks(folders, *flags, fault=("keep_weights", str(place / "rank"))):
         assert ended.status == 0, ended.text

@@ -35,7 +35,7 @@ NEWEST = "model/epoch3_unexp.pth.tar"
 
 @pytest.fixture(scope="module")
 def changes(whole) -> list[str]:
-    """Of the disk, that the undisturbed run has made."""
+    """The changes of the disk that an undisturbed run has made."""
     return (whole.parents[1] / "changes").read_text().splitlines()
 
 
@@ -47,7 +47,7 @@ def finished(whole, tmp_path) -> Path:
 
 @pytest.fixture
 def begun(finished) -> Path:
-    """The same after epoch 1, with some more to go."""
+    """The same folder as if the run had been killed after epoch 1."""
     for path in checkpoints.by_epoch(finished / "model").values():
         if "unexp" in path.name:
             path.unlink()
@@ -171,7 +171,7 @@ def test_a_second_name_that_finds_no_room_is_told(tmp_path, monkeypatch):
 
 
 def damage_bytes(path: Path) -> None:
-    """A sector in the middle, where tensors lie."""
+    """Overwrite a sector in the middle, where tensors lie."""
     raw = bytearray(path.read_bytes())
     middle = len(raw) // 2
     raw[middle : middle + 512] = np.random.default_rng(1).bytes(512)
@@ -234,7 +234,7 @@ def test_without_a_readable_checkpoint_nothing_is_changed(finished, capsys):
 
 
 def refused(folder: Path, capsys: pytest.CaptureFixture, *flags: object, told: str) -> None:
-    """In one line, before anything in the folder is changed."""
+    """Check that the run ends with one line, before anything in the folder is changed."""
     before = contents(folder)
     status = run(*flags)
     ends_in_one_line(Ended(status, capsys.readouterr().err), 2, told)

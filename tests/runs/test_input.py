@@ -269,7 +269,7 @@ def test_a_resumed_run_keeps_what_it_is(flag, pretrained_run, capsys):
 
 
 def readme_commands() -> list[str]:
-    """Arguments of the README's commands, with the variables that it sets."""
+    """Return the arguments of the README's commands, with the variables that it sets."""
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
     variables = dict(re.findall(r'^([A-Z]+)="?([^"\n]*)"?$', text, re.M)) | {"SEED": "1"}
     lines = [line.strip() for line in text.splitlines()]

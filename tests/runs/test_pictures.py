@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("at_the_first_call")
 
 @pytest.fixture
 def at_the_first_call(monkeypatch) -> None:
-    """The process starts, and may draw as often as it can."""
+    """The process that draws starts at the first call, and as often as it can."""
     monkeypatch.setattr(pictures, "START", 0)
     monkeypatch.setattr(pictures, "SHARE", 1e9)
 
@@ -130,7 +130,7 @@ def test_a_drawing_ended_by_a_signal_is_left_out(folder):
 
 
 def test_a_killed_run_leaves_no_process_for_long(folder):
-    """Its last drawing is still finished."""
+    """Its last drawing still comes to its end."""
     code = (
         "import os, sys, time; from pathlib import Path; from utils.plots import pictures\n"
         "pictures.START, pictures.SHARE = 0, 1e9\n"

@@ -53,7 +53,7 @@ def test_a_run_goes_on_as_if_it_had_not_been_stopped(point, pretrained_run, tmp_
 
 
 def test_a_stopped_classifier_goes_on_too(pretrained_run, classifier_run, tmp_path):
-    """It has running statistics, and estimates them first."""
+    """It estimates running statistics first, which a signal may interrupt, too."""
     arguments = [*classifier_arguments(pretrained_run, 2), "--output_dir", tmp_path]
     with signal_in_call(tasks.ClassificationTask, "forward", 1):
         assert run(*arguments) == errors.PREEMPTED
@@ -115,7 +115,7 @@ def test_the_clock_saves_too_and_its_position_goes_with_its_epoch(
 
 
 def stopped_run(output: Path) -> Path:
-    """In epoch 1, after its first batch."""
+    """Return the folder of a run that was stopped after the first batch of epoch 1."""
     with signal_in_call(learner.Learner, "backward", 1):
         assert run(*TINY, "--num_epochs", 3, "--output_dir", output) == errors.PREEMPTED
     return only(output)

@@ -317,7 +317,7 @@ def test_a_result_that_no_one_reads_ends_with_one_line(tmp_path, monkeypatch, ca
     ],
 )
 def test_a_signal_to_all_processes_ends_with_one_line(number, status, starter: Starter, tmp_path):
-    """As a terminal and Slurm send it, to data workers too."""
+    """A terminal and Slurm send it to the data workers, too."""
     flags = [*TINY, "--num_epochs", 1000, "--num_workers", 1, "--output_dir", "runs"]
     started = starter.start(tmp_path, *flags)
     started.wait_for("\nepoch 1/1000")

@@ -149,7 +149,7 @@ def test_the_batch_size_changes_no_test_result(batch_size, runs, tmp_path):
 
 def test_ranks_and_averages_by_hand():
     class Fixed(torch.nn.Module):
-        """Of each block's mean value v, the scores v, 0 and 1."""
+        """A classifier that gives the scores v, 0 and 1, where v is a block's mean value."""
 
         def features(self, blocks):
             return blocks.mean(dim=(1, 2, 3, 4))[:, None, None, None]
@@ -242,7 +242,7 @@ def test_a_split_file_as_large_as_kinetics400s_takes_little_memory(tmp_path):
 
 
 def break_frames(prepared: Prepared, rows: list[str], content: bytes | None) -> None:
-    """All of the rows' frames; None removes them."""
+    """Overwrite all of the rows' frames, or remove them if `content` is None."""
     for row in rows:
         for number in range(1, int(row.rpartition(",")[2]) + 1):
             path = prepared.frame(row, number)
