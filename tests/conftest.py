@@ -1,4 +1,7 @@
-"""Fixtures that several tests share."""
+"""Fixtures that several tests share.
+
+They import what needs torch themselves: it takes seconds, which a test without torch saves.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from forked import Starter
-from run_records import only
-from small_runs import TINY, classifier_arguments, narrow, one_picture, run
 
 
 @pytest.fixture
 def narrow_backbone() -> Iterator[None]:
+    """Models in this process have few planes."""
+    from small_runs import narrow
+
     with narrow():
         yield
 
@@ -19,6 +23,8 @@ def narrow_backbone() -> Iterator[None]:
 @pytest.fixture
 def one_noise_picture() -> Iterator[None]:
     """Runs in this process draw one picture that takes no time."""
+    from small_runs import one_picture
+
     with one_picture():
         yield
 
@@ -31,18 +37,27 @@ def small(narrow_backbone, one_noise_picture) -> None:
 @pytest.fixture(scope="session")
 def pretrained_run(tmp_path_factory) -> Path:
     """A dpc-rnn run of three epochs, with U images from epoch 2 on. Not to be changed."""
-    output = tmp_path_factory.mktemp("pretrained")
-    with narrow():
-        assert run(*TINY, "--num_epochs", 3, "--output_dir", output) == 0
-    return only(output)
+    from small_runs import TINY
+
+    return finished_run(tmp_path_factory.mktemp("pretrained"), *TINY, "--num_epochs", 3)
 
 
 @pytest.fixture(scope="session")
 def classifier_run(pretrained_run, tmp_path_factory) -> Path:
     """An lc-rnn run of two epochs from its weights. Not to be changed."""
-    output = tmp_path_factory.mktemp("classifier")
+    from small_runs import classifier_arguments
+
+    flags = classifier_arguments(pretrained_run, 2)
+    return finished_run(tmp_path_factory.mktemp("classifier"), *flags)
+
+
+def finished_run(output: Path, *flags: object) -> Path:
+    """Run in this process with a narrow network and true pictures; return the run's folder."""
+    from run_records import only
+    from small_runs import narrow, run
+
     with narrow():
-        assert run(*classifier_arguments(pretrained_run, 2), "--output_dir", output) == 0
+        assert run(*flags, "--output_dir", output) == 0
     return only(output)
 
 
@@ -60,6 +75,9 @@ def whole(starter, tmp_path_factory) -> Path:
 
     Its changes of the disk are listed in the file `changes`, two folders up.
     """
+    from run_records import only
+    from small_runs import TINY
+
     place = tmp_path_factory.mktemp("whole")
     flags = [*TINY, "--num_epochs", 3, "--log_freq", 100, "--output_dir", "runs"]
     ended = starter.run(place, *flags, fault=("signal_before", 0))

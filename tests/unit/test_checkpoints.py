@@ -91,6 +91,7 @@ def test_files_of_the_gabor_code_base_are_read(tmp_path):
     load_exactly(DPC_RNN("resnet18", 32, 2, 5, 1), weights_of(read, "resume", "f"), "resume", "f")
 
 
+@pytest.mark.slow
 def test_our_files_load_where_the_published_ones_do(pretrained_run):
     content = torch.load(pretrained_run / "model/epoch1.pth.tar", weights_only=True)
     assert {"epoch", "net", "state_dict", "best_acc", "optimizer", "iteration"} <= content.keys()
@@ -98,6 +99,7 @@ def test_our_files_load_where_the_published_ones_do(pretrained_run):
     DPC_RNN("resnet18", 32, 2, 5, 1).load_state_dict(content["state_dict"])
 
 
+@pytest.mark.slow
 def test_a_classifier_of_another_size_is_left_out_and_named(classifier_run, tmp_path):
     arguments = [*TINY, "--no_gray", "--model", "lc-rnn", "--num_epochs", 0]
     weights = classifier_run / "model/epoch0.pth.tar"
@@ -108,6 +110,7 @@ def test_a_classifier_of_another_size_is_left_out_and_named(classifier_run, tmp_
     assert "estimated" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_weights_of_another_net_are_refused(pretrained_run, tmp_path, capsys):
     weights = next((pretrained_run / "model").glob("epoch0*"))
     arguments = [*TINY, "--net", "resnet50", "--pretrained", weights, "--output_dir", tmp_path]

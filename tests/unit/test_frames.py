@@ -126,6 +126,7 @@ def test_processes_that_share_an_open_tar_do_not_disturb_each_other(tmp_path):
     assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 3
 
 
+@pytest.mark.slow
 def test_only_so_many_tars_are_kept_open(tmp_path, monkeypatch):
     folders = [folder_of(tmp_path, f"frames/c{i:02}/v", 1, number=i) for i in range(70)]
     expected = [cv2.imread(str(frame_file(folder, 1))) for folder in folders]

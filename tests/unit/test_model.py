@@ -139,6 +139,7 @@ def test_contrastive_loss_of_equal_scores_is_that_of_chance():
     assert contrastive_loss(torch.zeros(2, 1, 4, 2, 1, 4)).mean().item() == pytest.approx(np.log(8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", DEPTHS)
 def test_every_depth_builds_and_runs(net):
     backbone = ResNet2d3d(net, track_bn=False).eval()

@@ -109,6 +109,7 @@ def test_last_epoch_of_each_phase_is_shown(tmp_path):
     assert breakdowns.last_shown(epochs, only_train)[-1] == ("train", 3, "unexpected")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modes", "expected"),
     [

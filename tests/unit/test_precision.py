@@ -100,6 +100,7 @@ def test_the_scaler_is_there_for_fp16_alone():
 # ------------------------------------------------------------------ --plain
 
 
+@pytest.mark.slow
 def test_a_plain_run_measures_the_same(small, pretrained_run, tmp_path):
     assert run(*TINY, "--plain", "--num_epochs", 0, "--output_dir", tmp_path) == 0
     (folder,) = tmp_path.iterdir()
@@ -224,6 +225,7 @@ def test_deterministic_names_once_what_it_can_not_have(undone, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_deterministic_changes_nothing_on_a_cpu(undone, small, pretrained_run, tmp_path):
     assert run(*TINY, "--num_epochs", 1, "--deterministic", "--output_dir", tmp_path) == 0
     (folder,) = tmp_path.iterdir()
