@@ -92,13 +92,22 @@ class Starter:
         """Start one run of several processes, as srun does: a rank in each of the folders."""
         return [
             self.start(folder, *flags, fault=fault, environment=environment)
-            for folder, environment in zip(folders, of_ranks(len(folders)), strict=True)
+            for folder, environment in zip(folders, self.of_ranks(len(folders)), strict=True)
         ]
 
     def run_ranks(
         self, folders: Sequence[Path], *flags: object, fault: tuple = NO_FAULT
     ) -> list[Ended]:
         return [self.end(rank) for rank in self.start_ranks(folders, *flags, fault=fault)]
+
+    def of_ranks(self, count: int) -> list[dict[str, str]]:
+        """Return the environment that a launcher gives to each of the processes of a run."""
+        self._ask("torch._dynamo")  # what DistributedDataParallel imports, for seconds
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        meeting = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **meeting} for rank in range(count)]
 
     def close(self) -> None:
         for pid in self.going:  # of a test that failed
@@ -114,15 +123,6 @@ class Starter:
         self.process.stdin.flush()
         assert select.select([self.process.stdout], [], [], LIMIT)[0], f"no answer to {what}"
         return int(self.process.stdout.readline())
-
-
-def of_ranks(count: int) -> list[dict[str, str]]:
-    """The environment that a launcher gives to each of the processes of a run."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    meeting = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **meeting} for rank in range(count)]
 
 
 # ---- processes, as the kernel sees them ----

@@ -18,7 +18,6 @@ from forked import (
     children,
     has_ended,
     is_pending,
-    of_ranks,
     state,
     wait_until,
 )
@@ -51,7 +50,7 @@ def parts(starter, tmp_path_factory) -> dict[str, list]:
     folder = tmp_path_factory.mktemp("parts")
     ranks = [
         starter.call("rank_parts.compute", str(folder), folder=folder, environment=environment)
-        for environment in of_ranks(2)
+        for environment in starter.of_ranks(2)
     ]
     for ended in [starter.end(rank) for rank in ranks]:
         assert ended.status == 0, ended.text
