@@ -172,7 +172,7 @@ def write_epochs(folder: Path, *epochs: int, unexpected_from: int = 1000) -> Non
 
 def test_the_run_goes_on_while_a_checkpoint_is_written_as_things_were(tmp_path, monkeypatch):
     writing, trained_meanwhile = threading.Event(), threading.Event()
-    backward, last = Learner.backward, 2
+    update, last = Learner.update, 2
 
     def slow_write(path, content):
         before = deepcopy(content["state_dict"])
@@ -185,13 +185,13 @@ def test_the_run_goes_on_while_a_checkpoint_is_written_as_things_were(tmp_path, 
         )
         write_checkpoint(path, content)
 
-    def noted_backward(*arguments):
+    def noted_update(*arguments, **options):
+        update(*arguments, **options)
         if writing.is_set():
             trained_meanwhile.set()
-        return backward(*arguments)
 
     monkeypatch.setattr(checkpoints, "write_checkpoint", slow_write)
-    monkeypatch.setattr(Learner, "backward", noted_backward)
+    monkeypatch.setattr(Learner, "update", noted_update)
     assert run(*TINY, "--num_epochs", last, "--output_dir", tmp_path) == 0
     assert {path.name for path in (only(tmp_path) / "model").glob("epoch*")} == {
         "epoch0.pth.tar",
