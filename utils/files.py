@@ -1,11 +1,84 @@
-"""Files that are written whole or not at all."""
+"""Files from outside that are read with a plain reason for each failure; files written whole."""
 
+import errno
+import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from utils.errors import RunError
+from utils.errors import RunError, UsageError
+
+MOST_BYTES = 2**30  # of a text file that is read whole
+# where the system's own words would puzzle a reader, or name nothing to mend
+REASONS = {
+    errno.ENAMETOOLONG: "the name is too long for the disk",
+    errno.ELOOP: "symbolic links lead in a circle",
+    errno.ENXIO: "is no regular file",  # a socket
+}
+FOLDERS_WITHOUT_FSYNC = (errno.EINVAL, errno.ENOTSUP)  # of some network and translated disks
+
+
+def reason(error: BaseException) -> str:
+    """Return in a few words why a file can't be read or written."""
+    if isinstance(error, OSError):
+        return REASONS.get(error.errno or 0) or error.strerror or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"is no UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
+    return str(error).split("\n")[0] or type(error).__name__
+
+
+# ---- reading ----
+
+
+def regular_only(path: str, flags: int) -> int:
+    """Open a file for `open(path, opener=regular_only)`.
+
+    Raises OSError at once for a pipe or a device, which could block.
+    """
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        what = "is a folder" if stat.S_ISDIR(mode) else "is no regular file"
+        raise OSError(errno.EINVAL, what, path)
+    return handle
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Return the text of a regular UTF-8 file of at most so many bytes, without its mark (BOM).
+
+    Line ends are as in the file. Raises UsageError, which names the file.
+    """
+    try:
+        with open(path, "rb", opener=regular_only) as file:
+            if (size := os.fstat(file.fileno()).st_size) > most:
+                raise OSError(errno.EFBIG, f"has {size} bytes, and at most {most} are read")
+            return file.read().decode("utf-8-sig")
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: no text, or no path
+        raise UsageError(f"{path}: can't be read ({reason(error)})") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return a text file's lines, ended by LF, CRLF or CR; raises UsageError, which names it.
+
+    Unlike `str.splitlines`, this ends no line at a character that a name may hold.
+    """
+    return read_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+
+
+def read_json(path: Path, most: int = 2**24) -> Any:
+    """Return what a JSON file holds; raises UsageError, which names the file."""
+    text = read_text(path, most)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: is no JSON that can be read ({reason(error)})") from error
+
+
+# ---- writing ----
 
 
 @contextmanager
@@ -26,12 +99,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file, or raise RunError and leave the old one."""
+    """Write a text file, or raise RunError and leave the old one.
+
+    Names that are no UTF-8 are escaped.
+    """
     try:
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise RunError(f"can't write {path}: {error.strerror}") from error
+        raise RunError(f"can't write {path}: {reason(error)}") from error
 
 
 def flush(path: Path) -> None:
@@ -39,5 +115,8 @@ def flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in FOLDERS_WITHOUT_FSYNC or not path.is_dir():
+            raise
     finally:
         os.close(handle)

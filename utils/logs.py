@@ -1,7 +1,9 @@
 """Logging: one logger, to the terminal and to the run folder's log.txt."""
 
+import io
 import logging
 import logging.handlers
+import os
 import sys
 import time
 from pathlib import Path
@@ -9,9 +11,27 @@ from pathlib import Path
 from tqdm import tqdm
 
 from utils.errors import RunError
+from utils.files import reason
 
 log = logging.getLogger("dpc")
 MANY_RECORDS = 10_000
+
+
+def open_streams() -> None:
+    """Let stdout and stderr take any text; every script calls this first.
+
+    What an encoding lacks, such as … in ASCII or a file name that is no UTF-8, is escaped. Streams
+    that were closed lead nowhere, or else the next files that are opened would take their place.
+    """
+    while (handle := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(handle, True)
+    os.close(handle)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(number, "w", errors="backslashreplace"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def start_logging(level: str) -> None:
@@ -41,9 +61,9 @@ class LogFile(logging.FileHandler):
 def log_to_folder(folder: Path) -> None:
     """Log to log.txt too, from the program's first record on; raises RunError."""
     try:
-        file = LogFile(folder / "log.txt", encoding="utf-8")
+        file = LogFile(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise RunError(f"can't write {folder / 'log.txt'}: {error.strerror}") from error
+        raise RunError(f"can't write {folder / 'log.txt'}: {reason(error)}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for handler in list(log.handlers):
         if isinstance(handler, logging.handlers.MemoryHandler):

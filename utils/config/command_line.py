@@ -1,8 +1,10 @@
 """The command line: a parser made from Config's fields, and the flags that were typed."""
 
 import argparse
-from argparse import RawDescriptionHelpFormatter
+import os
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from utils.config.flags import FIELDS, FLOATS, Config, normalised_names
@@ -27,6 +29,28 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with argparse's message."""
         raise UsageError(f"{message} (see --help)")
+
+
+def typed_text(typed: str) -> str:
+    """Return a flag's text; raises ArgumentTypeError for none, and for control characters in it."""
+    if not typed.strip():
+        raise ArgumentTypeError("is empty (an unset variable?); give a value or leave the flag out")
+    if any(ord(character) < 32 or ord(character) == 127 for character in typed):
+        raise ArgumentTypeError(f"{typed!r} holds a control character, such as a line end")
+    return typed
+
+
+def path_text(typed: str) -> str:
+    """Return a path with `~` and `~user` expanded; raises ArgumentTypeError."""
+    expanded = os.path.expanduser(typed_text(typed))
+    if expanded.startswith("~"):
+        raise ArgumentTypeError(f"{typed} names the home of an unknown user; './~' starts a name")
+    return expanded
+
+
+def typed_path(typed: str) -> Path:
+    """Return `path_text` as a path: the type of every flag that takes one."""
+    return Path(path_text(typed))
 
 
 def build_parser() -> argparse.ArgumentParser:
