@@ -1,5 +1,6 @@
 """Files from outside that are read with a plain reason for each failure; files written whole."""
 
+import codecs
 import errno
 import json
 import os
@@ -47,26 +48,30 @@ def regular_only(path: str, flags: int) -> int:
     return handle
 
 
-def read_text(path: Path, most: int = MOST_BYTES) -> str:
+def read_text(path: Path, most: int = MOST_BYTES, errors: str = "strict") -> str:
     """Return the text of a regular UTF-8 file of at most so many bytes, without its mark (BOM).
 
-    Line ends are as in the file. Raises UsageError, which names the file.
+    A mark may say UTF-16 too. Line ends are as in the file. `errors` is that of `bytes.decode`.
+    Raises UsageError, which names the file.
     """
     try:
         with open(path, "rb", opener=regular_only) as file:
             if (size := os.fstat(file.fileno()).st_size) > most:
                 raise OSError(errno.EFBIG, f"has {size} bytes, and at most {most} are read")
-            return file.read().decode("utf-8-sig")
+            content = file.read()
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig", errors)
     except (OSError, ValueError, MemoryError) as error:  # ValueError: no text, or no path
         raise UsageError(f"{path}: can't be read ({reason(error)})") from error
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, errors: str = "strict") -> list[str]:
     """Return a text file's lines, ended by LF, CRLF or CR; raises UsageError, which names it.
 
     Unlike `str.splitlines`, this ends no line at a character that a name may hold.
     """
-    return read_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    text = read_text(path, errors=errors)
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
 
 
 def read_json(path: Path, most: int = 2**24) -> Any:
