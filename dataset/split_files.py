@@ -66,8 +66,8 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def write_classes(folder: Path, names: Iterable[str]) -> None:
-    """Write the class list: alphabetical and numbered from 0."""
-    write_lines(folder / CLASSES_FILE, (f"{i} {name}" for i, name in enumerate(sorted(names))))
+    """Write the class list, numbered from 0."""
+    write_lines(folder / CLASSES_FILE, (f"{i} {name}" for i, name in enumerate(names)))
 
 
 def write_root(folder: Path, root: Path) -> None:

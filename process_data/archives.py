@@ -1,46 +1,38 @@
-"""Unpack zip, tar.gz and rar archives: whole or not at all, never outside of the target folder.
+"""Unpack zip, tar.gz and rar archives: whole or not at all, never outside of the target folder."""
 
-Python can't read rar; a program of the system does. Those in `RAR_TOOLS` are tried in that order,
-since some read only a few rar files: Debian's `unrar` may be unrar-free, its 7z lacks a plug-in.
-"""
-
+import lzma
 import os
 import re
 import shutil
 import stat
-import subprocess
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from members import FILE, FOLDER, OTHER, ArchiveError, Member
+from rar import RAR_TOOLS, rar_extract, rar_members, rar_programs
 from utils.errors import UsageError
+from utils.files import reason, regular_only
 
-FILE, FOLDER, OTHER = "file", "folder", "link or device"
 CHUNK = 1 << 20  # bytes
+LONGEST_TAIL = 64 * CHUNK  # of a tar file, behind its last member
+MOST_BYTES, MOST_FOLDERS = 255, 50  # in the name of a file, and around it
+WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|\?xml)", re.I)
 
 Plan = Callable[[list[str]], dict[str, str]]  # all files' names → places of the wanted ones
-
-
-class ArchiveError(Exception):
-    """An archive that cannot be read, in one line."""
-
-
-class Member(NamedTuple):
-    """A file or folder in an archive."""
-
-    name: str
-    kind: str
 
 
 class Reader(NamedTuple):
     """Functions that list an archive and extract some of its files (rar: all) into a folder."""
 
-    members: Callable[[Path], list[Member]]
+    members: Callable[[Path], Iterable[Member]]
     extract: Callable[[Path, Collection[str], Path], None]
 
 
@@ -48,8 +40,9 @@ def unpack(archive: Path, target: Path, plan: Plan) -> list[str]:
     """Put the files that `plan` wants in their places below `target`; return all files' names.
 
     They are extracted in a hidden folder and moved once all of them are there. Raises UsageError,
-    with nothing written, if a member is a link or would leave the folder, or else ArchiveError.
+    with nothing written, for members that must not be unpacked, or else ArchiveError.
     """
+    refuse_other_files(archive)
     failures = []
     for reader in readers(archive):
         try:
@@ -63,12 +56,11 @@ def unpack(archive: Path, target: Path, plan: Plan) -> list[str]:
 
 
 def _unpack(reader: Reader, archive: Path, target: Path, plan: Plan) -> list[str]:
-    members = reader.members(archive)
-    refuse_unsafe(archive, members)
-    names = [member.name for member in members if member.kind == FILE]
+    names = files_in(archive, reader.members(archive), free_room(target))
     places = plan(names)
     if not places:
         raise ArchiveError(f"none of its {len(names)} files is of use")
+    refuse_shared_places(archive, names, places)
     hidden = target / f".unpacking_{archive.name}"
     shutil.rmtree(hidden, ignore_errors=True)  # of a run that was killed
     hidden.mkdir(parents=True)
@@ -86,7 +78,7 @@ def move(source: Path, target: Path, places: dict[str, str]) -> None:
     for name in places:
         path = root / name
         if not path.is_file() or path.resolve() != path:
-            raise ArchiveError(f"{name} did not come out")
+            raise ArchiveError(f"{name!r} did not come out")
     for name, place in places.items():
         (target / place).parent.mkdir(parents=True, exist_ok=True)
         os.replace(source / name, target / place)
@@ -104,40 +96,88 @@ def readers(archive: Path) -> list[Reader]:
 # ------------------------------------------------------------------ what is refused
 
 
-def refuse_unsafe(archive: Path, members: list[Member]) -> None:
-    """Raise UsageError for a member that must not be unpacked."""
+def refuse_other_files(archive: Path) -> None:
+    """Raise ArchiveError for what isn't a regular file, or is a web page saved as an archive."""
+    try:
+        with open(archive, "rb", opener=regular_only) as file:
+            is_web_page = WEB_PAGE.match(file.read(CHUNK))
+    except OSError as error:
+        raise ArchiveError(f"{archive}: can't be read ({reason(error)})") from error
+    if is_web_page:
+        raise ArchiveError(f"{archive}: is a web page; delete it and run again, or replace it")
+
+
+def files_in(archive: Path, members: Iterable[Member], room: int) -> list[str]:
+    """Return the names of the files.
+
+    Raises UsageError for a member that must not be unpacked, and ArchiveError once they have more
+    bytes than there is room for.
+    """
+    names, size = [], 0
     for member in members:
-        if reason := unsafe(member):
-            raise UsageError(f"{archive}: refused, its member {member.name!r} {reason}")
+        if fault := unsafe(member):
+            raise UsageError(f"{archive}: refused, its member {member.name!r} {fault}")
+        if member.kind == FILE:
+            names.append(member.name)
+        size += member.size
+        if size > room:
+            raise ArchiveError(f"the disk has room for {room} bytes, and it has {size} or more")
+    return names
+
+
+def free_room(folder: Path) -> int:
+    """Return the free bytes on the disk of a folder that may be made yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
+def refuse_shared_places(archive: Path, names: list[str], places: dict[str, str]) -> None:
+    """Raise UsageError if two files would have one place."""
+    wanted = Counter(places[name] for name in names if name in places)
+    place, count = wanted.most_common(1)[0]
+    if count > 1:
+        shown = [name for name in names if places.get(name) == place]
+        raise UsageError(f"{archive}: refused, {count} members would become one file: {shown[:2]}")
 
 
 def unsafe(member: Member) -> str | None:
     """Return why a member must not be unpacked. Both slashes separate, whatever the system."""
     parts = re.split(r"[/\\]", member.name)
+    if max(len(os.fsencode(part)) for part in parts) > MOST_BYTES or len(parts) > MOST_FOLDERS:
+        return f"has a name of over {MOST_BYTES} bytes, or lies in over {MOST_FOLDERS} folders"
     if parts[0] == "" or re.match("[A-Za-z]:", parts[0]):
         return "has an absolute path"
     if ".." in parts:
         return "would leave the target folder"
+    if member.size < 0:
+        return "has a negative size"
     return f"is a {OTHER}" if member.kind == OTHER else None
 
 
 # ------------------------------------------------------------------ zip and tar.gz
 
 
+DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(OSError, RuntimeError, ValueError, OverflowError, MemoryError, KeyError),
+)
+
+
 @contextmanager
 def damage_as_archive_error() -> Iterator[None]:
     """Turn what zipfile and tarfile raise for damaged or encrypted files into ArchiveError."""
-    damage = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError)
     try:
         yield
-    except damage as error:
-        raise ArchiveError(f"{error}") from error
+    except DAMAGE as error:
+        raise ArchiveError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def zip_members(archive: Path) -> list[Member]:
     """List a zip file."""
     with damage_as_archive_error(), zipfile.ZipFile(archive) as opened:
-        return [Member(info.filename, _zip_kind(info)) for info in opened.infolist()]
+        return [
+            Member(info.filename, _zip_kind(info), info.file_size) for info in opened.infolist()
+        ]
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:
@@ -152,13 +192,18 @@ def zip_extract(archive: Path, names: Collection[str], folder: Path) -> None:
         opened.extractall(folder, names)
 
 
-def tar_members(archive: Path) -> list[Member]:
-    """List a tar file, which is read to its end, where the checksum is."""
+def tar_members(archive: Path) -> Iterator[Member]:
+    """List a tar file, which is read to its end, where the checksum is.
+
+    A member is known before its content is read.
+    """
     with damage_as_archive_error(), tarfile.open(archive) as opened:
-        members = [Member(info.name, _tar_kind(info)) for info in opened]
-        while opened.fileobj and opened.fileobj.read(CHUNK):
-            pass
-    return members
+        for info in opened:
+            yield Member(info.name, _tar_kind(info), info.size)
+        for _ in range(0, LONGEST_TAIL, CHUNK):
+            if not opened.fileobj or not opened.fileobj.read(CHUNK):
+                return
+        raise ArchiveError("goes on behind its last member")
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:
@@ -172,101 +217,3 @@ def tar_extract(archive: Path, names: Collection[str], folder: Path) -> None:
     with damage_as_archive_error(), tarfile.open(archive) as opened:
         wanted = [info for info in opened if info.name in names]
         opened.extractall(folder, wanted, filter="data")
-
-
-# ------------------------------------------------------------------ rar
-
-
-def parse_unrar(printed: str) -> list[Member]:
-    """Parse what `unrar lt` prints: lines `Name: NAME` and `Type: File` for each member."""
-    names = re.findall(r"^ *Name: (.*)$", printed, re.M)
-    types = re.findall(r"^ *Type: (.*)$", printed, re.M)
-    if len(names) != len(types):
-        raise ArchiveError("its list is not understood")
-    kinds = {"File": FILE, "Directory": FOLDER}
-    return [Member(n, kinds.get(t, OTHER)) for n, t in zip(names, types, strict=True)]
-
-
-def parse_bsdtar(printed: str) -> list[Member]:
-    """Parse what `bsdtar -tv` prints: `-rw-r--r--  0 owner group size Jan  1  2020 NAME`."""
-    rows = [line.split(maxsplit=8) for line in printed.splitlines()]
-    if any(len(row) < 9 for row in rows):
-        raise ArchiveError("its list is not understood")
-    kinds = {"-": FILE, "d": FOLDER}
-    return [Member(row[8], kinds.get(row[0][0], OTHER)) for row in rows]
-
-
-def parse_7z(printed: str) -> list[Member]:
-    """Parse what `7z l -slt -ba` prints: lines `KEY = VALUE`, a member from each `Path` on."""
-    members = []
-    for block in re.split(r"^Path = ", printed, flags=re.M)[1:]:
-        name, *lines = block.split("\n")
-        facts = dict(line.partition(" = ")[::2] for line in lines)
-        mode = re.search(r"[^-d][rwxsStT-]{9}$", facts.get("Attributes", "").strip())
-        if mode or any(facts.get(f"{kind} Link") for kind in ("Symbolic", "Hard", "Copy")):
-            members.append(Member(name, OTHER))
-        else:
-            members.append(Member(name, FOLDER if facts.get("Folder") == "+" else FILE))
-    return members
-
-
-class RarTool(NamedTuple):
-    """Arguments before the archive, the one for the folder after it, the parser of the list."""
-
-    listing: tuple[str, ...]
-    extraction: tuple[str, ...]
-    destination: str
-    parse: Callable[[str], list[Member]]
-
-
-_UNRAR = ("-cfg-", "-p-")  # no configuration of the user's, no question for a password
-_7Z = RarTool(("l", "-slt", "-ba"), ("x", "-y"), "-o{}", parse_7z)
-RAR_TOOLS = {
-    "unrar": RarTool(("lt", *_UNRAR), ("x", "-o+", "-y", *_UNRAR), "{}/", parse_unrar),
-    "bsdtar": RarTool(("--numeric-owner", "-tvf"), ("-xf",), "-C{}", parse_bsdtar),
-    "7z": _7Z,
-    "7zz": _7Z,
-    "7za": _7Z,
-}
-
-
-def rar_programs() -> list[str]:
-    """Return the names of those of `RAR_TOOLS` that are installed; raises UsageError for none."""
-    found = [name for name in RAR_TOOLS if shutil.which(name)]
-    if not found:
-        raise UsageError(
-            "a .rar needs unrar, bsdtar or 7z, and none is installed; "
-            "Debian: apt install unrar, or libarchive-tools, or p7zip-full with p7zip-rar"
-        )
-    return found
-
-
-def rar_members(program: str, archive: Path) -> list[Member]:
-    """List a rar file."""
-    tool = RAR_TOOLS[program]
-    members = tool.parse(_run(program, *tool.listing, str(archive.resolve())))
-    if not members:
-        raise ArchiveError(f"{program} lists nothing in it")
-    return members
-
-
-def rar_extract(program: str, archive: Path, names: Collection[str], folder: Path) -> None:
-    """Extract all files of a rar file."""
-    _, extraction, destination, _ = RAR_TOOLS[program]
-    _run(program, *extraction, str(archive.resolve()), destination.format(folder.resolve()))
-
-
-def _run(program: str, *arguments: str) -> str:
-    """Return what the program prints; raises ArchiveError with its first line of complaint."""
-    done = subprocess.run(
-        [program, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
-        env=os.environ | {"LC_ALL": "C.UTF-8"},
-    )
-    if done.returncode != 0:
-        printed = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-        raise ArchiveError(f"{program}: {printed[0].removeprefix(f'{program}: ')}")
-    return done.stdout

@@ -9,29 +9,28 @@
 
 The same command again goes on where it stopped. Archives are unpacked once: delete the file in
 `.done`, or the folder that they fill, to have it done again. Of Kinetics400, which has its archives
-in `archives/{split}/`, those that were downloaded are removed when their videos are in place.
+in `archives/{split}/`, those that were downloaded are removed when their videos are in place. Then
+the publisher's replacements of its broken videos take the place of these, and the frames that were
+made of the broken ones are removed.
 """
 
 import argparse
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import command_line
-from archives import ArchiveError, Plan, move, rar_programs, unpack
+from archives import move, unpack
 from command_line import log
-from dataset.split_files import class_folder
-from downloads import DownloadError, Store, download, file_name
+from downloads import Store, file_name, succeeds
 from folders import video_files, visible_folders
-from published_splits import annotation_file, read_annotations
+from listed_archives import MINIMAL_VIDEOS, get_listed_archives, get_replacements
+from members import ArchiveError
+from places import Endings, class_places, flat_places
+from rar import rar_programs
 from utils.config.datasets import CATALOGUE, DatasetInfo
 from utils.errors import UsageError
-
-MINIMAL_VIDEOS = 5  # of a class and split
-MOST_FAILURES = 3  # archives in a row: then the network or the disk is at fault
-Endings = str | tuple[str, ...]
 
 
 def main(arguments: list[str]) -> int:
@@ -45,6 +44,8 @@ def main(arguments: list[str]) -> int:
             good &= succeeds(
                 get_listed_archives, store, info, mode, asked.minimal, asked.keep_archives
             )
+        if "replacements" in info.addresses and not asked.minimal:
+            good &= succeeds(get_replacements, store, info, asked.keep_archives)
     else:
         good = get_videos_and_splits(store, info, asked.num_workers)
     report(store.root, info)
@@ -73,16 +74,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         if getattr(parsed, flag) and info.name not in listed:
             raise UsageError(f"--{flag}: is for {' and '.join(listed)}, not {info.name}")
     return parsed
-
-
-def succeeds(step: Callable[..., object], *arguments: object) -> bool:
-    """Run a step and return whether it succeeded; log a failure in one line."""
-    try:
-        step(*arguments)
-    except (DownloadError, ArchiveError, OSError) as error:
-        log.error("%s", error)
-        return False
-    return True
 
 
 # ------------------------------------------------------------------ an archive of videos
@@ -142,88 +133,6 @@ def unpack_archives_of_videos(
         shutil.rmtree(hidden, ignore_errors=True)
     if not all(good):
         raise ArchiveError(f"{archive}: {good.count(False)} of its {len(good)} archives failed")
-
-
-def flat_places(endings: Endings) -> Plan:
-    """Plan to unpack files without their folders."""
-    return lambda names: {name: PurePosixPath(name).name for name in visible(names, endings)}
-
-
-def class_places(endings: Endings, names: list[str]) -> dict[str, str]:
-    """Plan to unpack videos; the class is the folder's name, however deep that lies."""
-    paths = {name: PurePosixPath(name) for name in visible(names, endings)}
-    return {n: f"{p.parent.name}/{p.name}" for n, p in paths.items() if p.parent.name}
-
-
-def visible(names: list[str], endings: Endings) -> list[str]:
-    """Return the names with these endings that don't start with a dot."""
-    return [n for n in names if n.endswith(endings) and not PurePosixPath(n).name.startswith(".")]
-
-
-# ------------------------------------------------------------------ a list of archives
-
-
-def get_listed_archives(
-    store: Store, info: DatasetInfo, split: str, minimal: bool, keep_archives: bool
-) -> None:
-    """Get the videos of a split; raises DownloadError or ArchiveError if some archives failed."""
-    addresses = {key: address.format(split=split) for key, address in info.addresses.items()}
-    table = annotation_file(store.root, split)
-    if not table.is_file():
-        download(addresses["annotations"], table)
-    labels = {name: label for label, name in read_annotations(table) if label}
-    archive_list = store.get(addresses["list"], file_name(addresses["list"]))
-    urls = archive_list.read_text().split()[: 1 if minimal else None]
-    failed_in_a_row = failed = 0
-    for url in urls:
-        name = f"{split}/{file_name(url)}"  # the splits' archives have the same names
-        if succeeds(get_part, store, info, name, url, labels, minimal):
-            failed_in_a_row = 0
-            if not keep_archives:
-                store.remove(name)
-        else:
-            failed += 1
-            failed_in_a_row += 1
-        if failed_in_a_row == MOST_FAILURES:
-            raise ArchiveError(f"{split}: stopped, {failed_in_a_row} archives in a row failed")
-    if failed:
-        raise ArchiveError(f"{split}: {failed} of {len(urls)} archives failed; run it again")
-
-
-def get_part(
-    store: Store, info: DatasetInfo, name: str, url: str, labels: dict[str, str], minimal: bool
-) -> None:
-    """Download one of a split's archives and unpack its videos, unless that is done."""
-    if store.is_done(name, "videos") or (minimal and store.is_done(name, "videos", "minimal")):
-        log.info("%s: done before", name)
-        return
-    archive = store.get(url, name)
-    log.info("%s: unpacking", name)
-    most = MINIMAL_VIDEOS if minimal else None
-    plan = partial(labelled_places, info.endings, labels, most)
-    names = unpack(archive, store.root / "videos", plan)
-    unknown = [n for n in visible(names, info.endings) if PurePosixPath(n).stem not in labels]
-    note = store.note(name, "minimal" if minimal else "done", "\n".join(unknown))
-    if unknown:
-        log.warning(
-            "%s: left out %d videos without a row in the annotations, %s ... (all: %s)",
-            *(name, len(unknown), unknown[0], note),
-        )
-
-
-def labelled_places(
-    endings: Endings, labels: dict[str, str], most: int | None, names: list[str]
-) -> dict[str, str]:
-    """Plan to unpack videos of known classes, at most `most` of each, into folders of these."""
-    places: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for name in visible(names, endings):
-        path = PurePosixPath(name)
-        label = labels.get(path.stem)
-        if label is not None and (most is None or counts[label] < most):
-            counts[label] += 1
-            places[name] = f"{class_folder(label)}/{path.name}"
-    return places
 
 
 # ------------------------------------------------------------------ what was found

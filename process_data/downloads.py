@@ -2,9 +2,13 @@
 
 import os
 import re
+import shutil
+import ssl
 import time
 import urllib.request
+from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 from urllib.error import HTTPError
@@ -13,8 +17,10 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from command_line import log
+from members import ArchiveError
 
 ATTEMPTS = 5  # in a row that bring nothing new
+MOST_ATTEMPTS = 1000  # for a file that never ends
 PAUSE = 5  # seconds before the second attempt; doubles
 TIMEOUT = 60  # seconds without a byte
 CHUNK = 1 << 20  # bytes
@@ -28,6 +34,10 @@ class DownloadError(Exception):
 
 class BrokenTransferError(Exception):
     """An attempt that failed and may be repeated."""
+
+
+class RefusedError(Exception):
+    """An answer that would be the same again."""
 
 
 class Source(NamedTuple):
@@ -47,13 +57,17 @@ class Store:
 
     def get(self, url: str, name: str) -> Path:
         """Return the archive; it is downloaded unless somebody placed it. Raises DownloadError."""
+        if placed := self.placed(name):
+            return placed
         path = self.archives / name
-        for there in (path, self.root / name):
-            if there.is_file():
-                return there
         download(url, path)
         self.note(name, "downloaded")
         return path
+
+    def placed(self, name: str) -> Path | None:
+        """Return the archive if it is there: among the others, in a folder there, or beside it."""
+        folders = (self.archives, self.root, *sorted(self.archives.glob("[!.]*/")))
+        return next((path for folder in folders if (path := folder / name).is_file()), None)
 
     def is_done(self, name: str, folder: str, note: str = "done") -> bool:
         """Return whether an archive has such a note, and the folder that it fills is there."""
@@ -63,8 +77,12 @@ class Store:
         """Write a note on an archive and return its path."""
         path = self._path(name, note)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return path
+
+    def forget(self, name: str) -> None:
+        """Let an archive be unpacked again."""
+        self._path(name, "done").unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Remove an archive that was downloaded; one that somebody placed stays."""
@@ -75,6 +93,16 @@ class Store:
 
     def _path(self, name: str, note: str) -> Path:
         return self.archives / ".done" / f"{name}.{note}"
+
+
+def succeeds(step: Callable[..., object], *arguments: object) -> bool:
+    """Run a step and return whether it succeeded; log a failure in one line."""
+    try:
+        step(*arguments)
+    except (DownloadError, ArchiveError, OSError) as error:
+        log.error("%s", error)
+        return False
+    return True
 
 
 def file_name(url: str) -> str:
@@ -90,12 +118,16 @@ def download(url: str, path: Path) -> None:
     if not url.startswith(("http://", "https://")):
         raise DownloadError(f"{url}: is no http address")
     part = path.with_name(path.name + ".part")
+    for place in (path, part):  # a pipe would block; a folder can't be replaced
+        if os.path.lexists(place) and not place.is_file():
+            raise DownloadError(f"{place}: is no regular file; remove it")
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
         fetch_with_patience(url, part)
-    except (BrokenTransferError, HTTPError) as error:
+    except (BrokenTransferError, RefusedError, HTTPError, ValueError) as error:
+        told = " ".join(str(error).split())  # of several lines where redirects lead in a circle
         raise DownloadError(
-            f"{url}: cannot be downloaded ({error}); place the file by hand at {path}"
+            f"{url}: cannot be downloaded ({told}); place the file by hand at {path}"
         ) from error
     os.replace(part, path)
 
@@ -103,13 +135,13 @@ def download(url: str, path: Path) -> None:
 def fetch_with_patience(url: str, part: Path) -> None:
     """Fetch a file, with `ATTEMPTS` attempts in a row that bring nothing new."""
     failed, furthest = 0, size_of(part)
-    while True:
+    for attempt in count(1):
         try:
             return fetch(url, part)
         except BrokenTransferError as error:
             failed = 1 if size_of(part) > furthest else failed + 1
             furthest = max(furthest, size_of(part))
-            if failed == ATTEMPTS:
+            if failed == ATTEMPTS or attempt == MOST_ATTEMPTS:
                 raise
             log.warning("%s: %s; trying again", url, error)
             time.sleep(PAUSE * 2 ** (failed - 1))
@@ -120,9 +152,19 @@ def fetch(url: str, part: Path) -> None:
     source = connect(url, size_of(part))
     if source is None:
         return
-    with source.answer, part.open("ab" if source.start else "wb") as file:
-        copy(source, file, part.name.removesuffix(".part"))
+    room = shutil.disk_usage(part.parent).free
+    if source.size is not None and source.size - source.start > room:
+        raise RefusedError(f"it has {source.size} bytes, and the disk has room for {room} more")
+    try:
+        with source.answer, part.open("ab" if source.start else "wb") as file:
+            copy(source, file, part.name.removesuffix(".part"))
+    except OSError:  # the disk is full
+        if source.size is None:  # there is no way to go on, and it may never end
+            part.unlink(missing_ok=True)
+        raise
     had = size_of(part)
+    if not had:
+        raise BrokenTransferError("nothing came")
     if source.size is not None and source.size != had:
         if had > source.size:
             part.unlink()
@@ -160,22 +202,38 @@ def connect(url: str, have: int) -> Source | None:
             raise BrokenTransferError(str(error)) from error
         raise
     except NETWORK_ERRORS as error:
+        if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+            raise RefusedError(str(error)) from error
         raise BrokenTransferError(str(error) or type(error).__name__) from error
-    return source_of(url, answer, have)
+    try:
+        return source_of(url, answer, have)
+    except BaseException:
+        answer.close()
+        raise
 
 
 def source_of(url: str, answer: HTTPResponse, have: int) -> Source | None:
     """Return the answer's place in the file; a server may send all of it though asked for a part.
 
-    If that place is another one, the whole file is asked for.
+    If that place is another one, the whole file is asked for. Raises RefusedError for what can't be
+    the file.
     """
-    if answer.status != 206:
-        size = answer.headers.get("Content-Length")
-        return Source(answer, 0, int(size) if size else None)
+    if answer.status not in (200, 206):
+        raise RefusedError(f"the server's answer has the status {answer.status}")
+    if answer.headers.get_content_type() == "text/html":
+        raise RefusedError("the server sends a web page in its place")
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding != "identity" and not url.endswith(("gz", "rar", "zip")):
+        raise RefusedError(f"the server sends it encoded as {encoding}")
+    if answer.status == 200:
+        size = answer.headers.get("Content-Length", "")
+        return Source(answer, 0, int(size) if size.isdecimal() else None)
     sent = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
     if sent and int(sent[1]) == have:
         return Source(answer, have, int(sent[2]))
     answer.close()
+    if not have:
+        raise BrokenTransferError("the server sent a part of it that wasn't asked for")
     return connect(url, 0)
 
 

@@ -8,22 +8,22 @@ The kinds of lists, as the table of data sets names them:
     seeded           none: 80 % of each class's videos train, drawn with a fixed seed
 """
 
-import csv
-import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from command_line import log
 from dataset.split_files import class_folder
 from folders import video_files
+from lists import Entry, Video, read_names, read_table, sound
 from utils.config.datasets import DatasetInfo
 from utils.errors import UsageError
 
 SEED = 100  # of the splits that are drawn
+USES = {0: "", 1: "train", 2: "test"}  # in lists of a class
+COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
-Video = tuple[str, str]
-"""Class folder, name without ending."""
 Splits = dict[str, list[Video]]
 """The videos of each split file, by its stem."""
 
@@ -32,34 +32,55 @@ def list_per_split(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
     """Read lists with rows `Class/NAME.avi` and, for training, a number."""
     splits = {}
     for mode in info.modes:
-        for path in sorted((root / "splits").glob(f"{mode}list[0-9][0-9].txt")):
-            videos = [Path(re.sub(r"\s+\d+$", "", line)) for line in _lines(path)]
-            splits[info.split_name(mode, int(path.stem[-2:]))] = [
-                (class_folder(video.parent.name), video.stem) for video in videos
-            ]
+        for path in split_lists(root, f"{mode}list[0-9][0-9].txt"):
+            entries = []
+            for line, text, _ in read_names(path):
+                video = relative(path, line, text)
+                entries.append(Entry(line, video.parent.name, video.stem))
+            name = info.split_name(mode, int(path.stem[-2:]))
+            splits[name] = [entry.video for entry in sound(path, entries)]
     return splits
 
 
 def list_per_class(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
     """Read lists with rows `NAME.avi` and 1: train, 2: test, 0: unused."""
     splits: Splits = {}
-    for path in sorted((root / "splits").glob("*_test_split[0-9].txt")):
-        name, number = path.stem.rsplit("_test_split", 1)
-        for line in _lines(path):
-            video, _, use = line.rpartition(" ")
-            if mode := {"1": "train", "2": "test"}.get(use):
-                videos = splits.setdefault(info.split_name(mode, int(number)), [])
-                videos.append((class_folder(name), Path(video.strip()).stem))
+    for path in split_lists(root, "[!.]*_test_split[0-9].txt"):
+        class_name, number = path.stem.rsplit("_test_split", 1)
+        entries = []
+        for line, text, use in read_names(path):
+            if use not in USES:
+                raise UsageError(f"{path}, line {line}: ends with none of 0, 1 and 2")
+            entries.append(Entry(line, class_name, relative(path, line, text).stem, USES[use]))
+        for entry in sound(path, entries):
+            if entry.use:
+                splits.setdefault(info.split_name(entry.use, int(number)), []).append(entry.video)
     return splits
+
+
+def split_lists(root: Path, pattern: str) -> list[Path]:
+    """Return the lists in splits/, or in a folder there as in their archive, sorted by name."""
+    folder = root / "splits"
+    paths = [*folder.glob(f"[!.]*/{pattern}"), *folder.glob(pattern)]
+    return [path for _, path in sorted({path.name: path for path in paths}.items())]
+
+
+def relative(path: Path, line: int, text: str) -> PurePosixPath:
+    """Return the path in a list's line; raises UsageError if it doesn't stay in its folder."""
+    video = PurePosixPath(text.replace("\\", "/"))
+    if video.is_absolute() or ".." in video.parts:
+        raise UsageError(f"{path}, line {line}: {text!r} must be a path such as Class/NAME.avi")
+    return video
 
 
 def annotations(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
     """Read the annotations of each mode that has some."""
-    return {
-        info.split_name(mode, 1): [(class_folder(c), name) for c, name in read_annotations(path)]
-        for mode in info.modes
-        if (path := annotation_file(root, mode)).is_file()
-    }
+    splits = {}
+    for mode in info.modes:
+        path = annotation_file(root, mode)
+        if path.is_file() and (classes := read_annotations(path)):
+            splits[info.split_name(mode, 1)] = [(place, name) for name, place in classes.items()]
+    return splits
 
 
 def annotation_file(root: Path, mode: str) -> Path:
@@ -68,22 +89,35 @@ def annotation_file(root: Path, mode: str) -> Path:
     return other if other.is_file() and not path.is_file() else path
 
 
-def read_annotations(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield class and name without ending of each video; raises UsageError.
+def read_annotations(path: Path) -> dict[str, str]:
+    """Return each video's class folder by its name without ending; raises UsageError.
 
     A video is part of one on YouTube; its name has the id there, and the first and last second.
     """
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
+    entries, unlabelled = [], 0
+    for line, (label, youtube_id, *times) in read_table(path, COLUMNS):
         try:
-            for row in rows:
-                start, end = (int(float(row[key])) for key in ("time_start", "time_end"))
-                yield row["label"], f"{row['youtube_id']}_{start:06}_{end:06}"
-        except (KeyError, TypeError, ValueError) as error:
+            start, end = (int(float(time.replace(",", "."))) for time in times)
+        except (ValueError, OverflowError) as error:
             raise UsageError(
-                f"{path}, line {rows.line_num}: has no label, youtube_id, time_start and time_end "
-                "in seconds; delete the file and run process_data/download_data.py"
+                f"{path}, line {line}: has no time_start, time_end in seconds"
             ) from error
+        if label:
+            entries.append(Entry(line, label, f"{youtube_id}_{start:06}_{end:06}"))
+        unlabelled += not label
+    if unlabelled:
+        log.warning("%s: left out %d rows without a label", path, unlabelled)
+    return {entry.name: entry.video[0] for entry in sound(path, entries)}
+
+
+def annotated_classes(info: DatasetInfo, root: Path) -> dict[str, str]:
+    """Return the class folder of each video in any of the annotations that there are."""
+    paths = [annotation_file(root, mode) for mode in info.modes]
+    classes: dict[str, str] = {}
+    for path in paths:
+        if path.is_file():
+            classes |= read_annotations(path)
+    return classes
 
 
 def seeded(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
@@ -112,8 +146,3 @@ SPLIT_LISTS: dict[str, Callable[[DatasetInfo, Path, list[Video]], Splits]] = {
     "annotations": annotations,
     "seeded": seeded,
 }
-
-
-def _lines(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8-sig").split("\n")
-    return [line.strip() for line in lines if line.strip()]

@@ -8,14 +8,24 @@ that is packed, in the index in frames_tar/. published_splits.py says what split
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 
 from command_line import find_asked, first_few, log, parser, run_script
 from dataset.frames import frame_numbers, tar_folder
-from dataset.split_files import Row, write_classes, write_root, write_rows
+from dataset.split_files import (
+    CLASSES_FILE,
+    Row,
+    class_folder,
+    read_classes,
+    write_classes,
+    write_root,
+    write_rows,
+)
 from folders import has_holes, visible_folders
+from lists import UNWRITABLE, Video, read_numbered, writable
 from pack_frames import packed_counts
-from published_splits import SPLIT_LISTS, Video
+from published_splits import SPLIT_LISTS, Splits
 from utils.config.datasets import DatasetInfo
 from utils.errors import UsageError
 
@@ -26,21 +36,23 @@ def main(arguments: list[str]) -> int:
     asked = find_asked(options)
     info, variant, root = asked
     threads = options.num_workers if options.num_workers > 0 else None
-    counts = count_frames(asked.frames, threads)
-    splits = SPLIT_LISTS[info.split_lists](info, root, sorted(counts))
+    there = find_frames(asked.frames, threads)
+    splits = SPLIT_LISTS[info.split_lists](info, root, sorted(there))
     if not splits:
         raise UsageError(f"{root}: has no published splits; run process_data/download_data.py")
-    folder = options.csv_root / (info.name + variant.suffix)
+    classes = ordered_classes(info, root, {name for name, _ in there})
+    folder = (options.csv_root / (info.name + variant.suffix)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    classes = sorted({name for name, _ in counts})
+    _warn_of_other_classes(folder / CLASSES_FILE, classes)
     write_classes(folder, classes)
     write_root(folder, root)
     listed = {name for videos in splits.values() for name, _ in videos}
     _warn_of_classes(info, classes, sorted(listed.difference(classes)))
+    _warn_of_overlaps(splits)
     empty = []
     for name, videos in splits.items():
-        rows = [Row("/".join((variant.frames, *v)), counts[v]) for v in videos if v in counts]
-        _warn_of_videos(name, info, videos, [v for v in videos if v not in counts])
+        rows = [there[video] for video in videos if video in there]
+        _warn_of_videos(name, info, videos, [video for video in videos if video not in there])
         path = folder / f"{name}.csv"
         if rows:
             write_rows(path, rows)
@@ -52,9 +64,9 @@ def main(arguments: list[str]) -> int:
     return 1 if empty else 0
 
 
-def count_frames(frames: Path, threads: int | None) -> dict[Video, int]:
-    """Count the frames of each video, packed or not; raises UsageError for none."""
-    counts: dict[Video, int] = {}
+def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
+    """Return a row for each video that has frames, packed or not; raises UsageError for none."""
+    counts: dict[tuple[str, str], int] = {}  # by the names of the folders
     tars = {tar.stem: tar for tar in tar_folder(frames).glob("[!.]*.tar")}
     for name, tar in tars.items():
         counts |= {(name, video): count for video, count in packed_counts(tar).items()}
@@ -62,12 +74,19 @@ def count_frames(frames: Path, threads: int | None) -> dict[Video, int]:
         unpacked = [folder for folder in visible_folders(frames) if folder.name not in tars]
         for part in pool.map(_count_class, unpacked):
             counts |= part
-    if not counts:
+    there = {
+        (class_folder(folder), video): Row(f"{frames.name}/{folder}/{video}", count)
+        for (folder, video), count in counts.items()
+        if writable(folder + video)
+    }
+    if bad := ["/".join(names) for names in counts if not writable("".join(names))]:
+        log.warning("left out %d videos %s: %s", len(bad), UNWRITABLE, first_few(bad))
+    if not there:
         raise UsageError(f"{frames}: holds no frames; run process_data/extract_frames.py")
-    return counts
+    return there
 
 
-def _count_class(folder: Path) -> dict[Video, int]:
+def _count_class(folder: Path) -> dict[tuple[str, str], int]:
     counts = {}
     for video in visible_folders(folder):
         numbers = frame_numbers(video)
@@ -76,6 +95,47 @@ def _count_class(folder: Path) -> dict[Video, int]:
         elif numbers:
             counts[folder.name, video.name] = len(numbers)
     return counts
+
+
+def ordered_classes(info: DatasetInfo, root: Path, found: set[str]) -> list[str]:
+    """Return the classes in the order of the data set's own list, if it has one, else by name.
+
+    Those that the list lacks come last, with a warning.
+    """
+    path = root / info.class_list
+    if not info.class_list:
+        return sorted(found)
+    if not path.exists():
+        log.warning("%s: no such file; the classes are ordered by name", path)
+        return sorted(found)
+    listed = [class_folder(name) for name in read_numbered(path)]
+    if others := sorted(found.difference(listed)):
+        message = "%s: lacks %d classes that have frames, which come last: %s"
+        log.warning(message, path, len(others), first_few(others))
+    return [name for name in listed if name in found] + others
+
+
+def _warn_of_other_classes(path: Path, classes: list[str]) -> None:
+    try:
+        changed = path.is_file() and read_classes(path) != tuple(classes)
+    except UsageError as error:
+        log.warning("%s; it is written anew", error)
+        return
+    if changed:
+        log.warning(
+            "%s: had other classes, or another order, and is written anew; classifiers that were "
+            "trained with it find their classes by name",
+            path,
+        )
+
+
+def _warn_of_overlaps(splits: Splits) -> None:
+    for first, second in combinations(splits, 2):
+        shared = set(splits[first]).intersection(splits[second])
+        if shared and first.partition("_")[2] == second.partition("_")[2]:
+            names = sorted("/".join(video) for video in shared)
+            message = "%d videos are both in %s and in %s: %s"
+            log.warning(message, len(shared), first, second, first_few(names))
 
 
 def _warn_of_classes(info: DatasetInfo, found: list[str], missing: list[str]) -> None:

@@ -217,7 +217,7 @@ def test_annotations_without_their_columns_are_refused(tmp_path):
     frames(root / "frames/fly/a_000001_000002", 2)
     (root / "annotations").mkdir()
     (root / "annotations/train.csv").write_text("label,youtube_id\nfly,a\n")
-    with pytest.raises(UsageError, match=r"train\.csv, line 2: has no .*time_start"):
+    with pytest.raises(UsageError, match=r"train\.csv, line 1: has no .*time_start"):
         write(root)
 
 
@@ -246,7 +246,7 @@ def test_what_is_written_is_read(tmp_path):
     write_rows(tmp_path / "train_split.csv", rows)
     assert read_rows(tmp_path / "train_split.csv") == rows
     write_classes(tmp_path, ["b c", "a"])
-    assert read_classes(tmp_path / "classInd.txt") == ("a", "b c")
+    assert read_classes(tmp_path / "classInd.txt") == ("b c", "a")
     assert read_root(tmp_path) is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classInd.txt", "train_split.csv"]
 

@@ -18,7 +18,8 @@ def test_presets_lists_and_kinds_are_there(info):
     assert info.dpc_preset in DPC_PRESETS
     assert info.split_lists in SPLIT_LISTS
     assert info.kind in KINDS
-    assert info.addresses.keys() in (set(), {"videos", "splits"}, {"list", "annotations"})
+    kinds = (set(), {"videos", "splits"}, {"list", "annotations", "replacements"})
+    assert info.addresses.keys() in kinds
     assert {variant.large for variant in info.variants} <= {False, info.large_above < 1000}
 
 

@@ -52,9 +52,11 @@ class DatasetInfo:
     # preparation
     endings: tuple[str, ...] = (".avi",)  # of the videos' names
     split_lists: str = "seeded"  # the kind of published split lists, one of write_csvs.SPLIT_LISTS
+    class_list: str = ""  # its own, in the data set's folder; empty: classes are ordered by name
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Of the archives of `videos` and `splits`; or, with `{split}` in them, of the `list` of a
-    split's archives and of its `annotations`. Without any, videos are placed by hand."""
+    split's archives and of its `annotations`, and of the archive of the videos that are
+    `replacements` of broken ones. Without any, videos are placed by hand."""
     archive_of_archives: bool = False  # the archive of videos holds an archive for each class
     num_classes: int | None = None  # as published
     num_videos: int | None = None
@@ -81,6 +83,7 @@ CATALOGUE = {
             short_name="ucf101",
             splits=(1, 2, 3),
             split_lists="list per split",
+            class_list="splits/classInd.txt",
             addresses={
                 "videos": "https://www.crcv.ucf.edu/data/UCF101/UCF101.rar",
                 "splits": "https://www.crcv.ucf.edu/data/UCF101/"
@@ -125,10 +128,12 @@ CATALOGUE = {
             modes=("train", "val", "test"),
             endings=(".mp4",),
             split_lists="annotations",
-            # those of torchvision.datasets.Kinetics, whose tables are private; a test compares them
+            # the first two are in private tables of torchvision.datasets.Kinetics; a test compares
             addresses={
                 "list": "https://s3.amazonaws.com/kinetics/400/{split}/k400_{split}_path.txt",
                 "annotations": "https://s3.amazonaws.com/kinetics/400/annotations/{split}.csv",
+                "replacements": "https://s3.amazonaws.com/kinetics/400/"
+                "replacement_for_corrupted_k400.tgz",
             },
             num_classes=400,
         ),

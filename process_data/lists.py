@@ -1,0 +1,146 @@
+"""Lists of videos as publishers write them and as spreadsheets save them again.
+
+All of these are read alike: lines that end with LF, CRLF or CR; UTF-8, with a mark (BOM) or without
+one, and UTF-16 with one; quoted fields; commas, semicolons or tabs between fields and after the
+last one; `1.0` for 1.
+"""
+
+import csv
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from command_line import first_few, log
+from dataset.split_files import class_folder
+from utils.errors import UsageError
+from utils.files import read_lines
+
+QUOTED = re.compile(r'"((?:[^"]|"")*)"[\s,;]*(.*)')
+NUMBER = r'"?(\d+)(?:[.,]0+)?"?'
+NAME_AND_NUMBER = re.compile(rf"(.*?)[\s,;]+{NUMBER}")
+NUMBER_AND_NAME = re.compile(rf'{NUMBER}[\s,;]+"?(.*?)"?')
+
+Video = tuple[str, str]
+"""Class folder, name without ending."""
+
+
+class Line(NamedTuple):
+    """A line's number in its file, its name, and the number behind the name, if there is one."""
+
+    line: int
+    name: str
+    number: int | None
+
+
+class Entry(NamedTuple):
+    """A video in a list: the line, its class as written there, its name, and what it is for."""
+
+    line: int
+    class_name: str
+    name: str
+    use: str = ""
+
+    @property
+    def video(self) -> Video:
+        """The video as it is named on the disk."""
+        return class_folder(self.class_name), self.name
+
+
+def read_names(path: Path) -> list[Line]:
+    """Read lines with a name and perhaps a number behind it; raises UsageError for no lines."""
+    lines = []
+    for line, text in _full_lines(path):
+        name, behind = text, ""
+        if quoted := QUOTED.fullmatch(text):
+            name, behind = quoted[1].replace('""', '"').strip(), quoted[2]
+        if number := re.fullmatch(NUMBER, behind):
+            lines.append(Line(line, name, int(number[1])))
+        elif number := NAME_AND_NUMBER.fullmatch(name):
+            lines.append(Line(line, number[1], int(number[2])))
+        else:
+            lines.append(Line(line, name, None))
+    return lines
+
+
+def read_numbered(path: Path) -> list[str]:
+    """Return the names of lines `number name` in the order of the numbers; raises UsageError."""
+    numbers: dict[str, int] = {}
+    for line, text in _full_lines(path):
+        found = NUMBER_AND_NAME.fullmatch(text.strip('"'))
+        if not found or found[2] in numbers or int(found[1]) in numbers.values():
+            raise UsageError(f"{path}, line {line}: is not 'number name', each once: {text!r}")
+        numbers[found[2]] = int(found[1])
+    return sorted(numbers, key=numbers.__getitem__)
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[int, list[str]]]:
+    """Return the line and these columns of each row; headers may have capitals and blanks.
+
+    Raises UsageError for a file without rows, without these columns, or with a shorter row.
+    """
+    lines = read_lines(path, errors="surrogateescape")
+    separator = max(",;\t", key=next(filter(str.strip, lines), "").count)
+    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    table = []
+    try:
+        places = None
+        for row in rows:
+            if not any(map(str.strip, row)):
+                continue
+            if places is None:
+                header = [cell.strip().lower().replace(" ", "_") for cell in row]
+                places = [header.index(column) for column in columns]
+            else:
+                table.append((rows.line_num, [row[place].strip() for place in places]))
+    except (csv.Error, ValueError, IndexError) as error:
+        raise UsageError(f"{path}, line {rows.line_num}: has no {', '.join(columns)}") from error
+    if not table:
+        raise UsageError(f"{path}: has no rows; delete it, then run process_data/download_data.py")
+    return table
+
+
+def sound(path: Path, entries: list[Entry]) -> list[Entry]:
+    """Return the entries whose names can be written to split files, each once; log the others.
+
+    Raises UsageError for a name that can't be a folder.
+    """
+    kept: dict[tuple[Video, str], Entry] = {}
+    bad = []
+    for entry in entries:
+        for name in entry.video:
+            if fault := misplaced(name):
+                raise UsageError(f"{path}, line {entry.line}: the name {name!r} {fault}")
+        if all(map(writable, entry.video)):
+            kept.setdefault((entry.video, entry.use), entry)
+        else:
+            bad.append(f"line {entry.line}")
+    if bad:
+        log.warning("%s: left out %d rows %s: %s", path, len(bad), UNWRITABLE, first_few(bad))
+    if repeated := len(entries) - len(bad) - len(kept):
+        log.warning("%s: %d rows repeat earlier ones and are left out", path, repeated)
+    return list(kept.values())
+
+
+def misplaced(name: str) -> str:
+    """Return why a name can't be that of a folder; empty for one that can."""
+    if "/" in name:
+        return "holds a slash"
+    if "\0" in name:
+        return "holds a zero byte; save the list as UTF-8"
+    return "is no name" if name in ("", ".", "..") else ""
+
+
+UNWRITABLE = "whose names aren't UTF-8, or hold a line end or a backslash"
+
+
+def writable(name: str) -> bool:
+    """Return whether split files can hold a name; see UNWRITABLE."""
+    return not re.search("[\r\n\\\\\ud800-\udfff]", name)
+
+
+def _full_lines(path: Path) -> list[tuple[int, str]]:
+    """Return number and text of each line that isn't empty; raises UsageError if all are."""
+    lines = [line.strip().strip(",; \t") for line in read_lines(path, errors="surrogateescape")]
+    if not any(lines):
+        raise UsageError(f"{path}: is empty; get it again with process_data/download_data.py")
+    return [(number, line) for number, line in enumerate(lines, 1) if line]
