@@ -1,5 +1,6 @@
 """Unpack zip, tar.gz and rar archives: whole or not at all, never outside of the target folder."""
 
+import errno
 import lzma
 import os
 import re
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from members import FILE, FOLDER, OTHER, ArchiveError, Member
@@ -23,7 +24,8 @@ from utils.files import reason, regular_only
 
 CHUNK = 1 << 20  # bytes
 LONGEST_TAIL = 64 * CHUNK  # of a tar file, behind its last member
-MOST_BYTES, MOST_FOLDERS = 255, 50  # in the name of a file, and around it
+LONGEST_NAME, LONGEST_PATH, DEEPEST = 255, 1000, 50  # bytes of a name, of a path; folders
+SHOWN = 100  # characters of a name in a message
 WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|\?xml)", re.I)
 
 Plan = Callable[[list[str]], dict[str, str]]  # all files' names → places of the wanted ones
@@ -49,6 +51,9 @@ def unpack(archive: Path, target: Path, plan: Plan) -> list[str]:
             return _unpack(reader, archive, target, plan)
         except ArchiveError as error:
             failures.append(str(error))
+        except OSError as error:
+            told = f"{archive}: can't be unpacked in {target} ({reason(error)})"
+            raise ArchiveError(told) from error
     remedy = "if it is damaged, delete it and run again"
     if archive.name.endswith(".rar"):
         remedy += f", else install another of {', '.join(RAR_TOOLS)}"
@@ -116,7 +121,7 @@ def files_in(archive: Path, members: Iterable[Member], room: int) -> list[str]:
     names, size = [], 0
     for member in members:
         if fault := unsafe(member):
-            raise UsageError(f"{archive}: refused, its member {member.name!r} {fault}")
+            raise UsageError(f"{archive}: refused, its member {member.name[:SHOWN]!r} {fault}")
         if member.kind == FILE:
             names.append(member.name)
         size += member.size
@@ -133,18 +138,18 @@ def free_room(folder: Path) -> int:
 
 def refuse_shared_places(archive: Path, names: list[str], places: dict[str, str]) -> None:
     """Raise UsageError if two files would have one place."""
-    wanted = Counter(places[name] for name in names if name in places)
+    wanted = Counter(PurePosixPath(places[name]) for name in names if name in places)
     place, count = wanted.most_common(1)[0]
     if count > 1:
-        shown = [name for name in names if places.get(name) == place]
-        raise UsageError(f"{archive}: refused, {count} members would become one file: {shown[:2]}")
+        raise UsageError(f"{archive}: refused, {count} of its members would become {str(place)!r}")
 
 
 def unsafe(member: Member) -> str | None:
     """Return why a member must not be unpacked. Both slashes separate, whatever the system."""
     parts = re.split(r"[/\\]", member.name)
-    if max(len(os.fsencode(part)) for part in parts) > MOST_BYTES or len(parts) > MOST_FOLDERS:
-        return f"has a name of over {MOST_BYTES} bytes, or lies in over {MOST_FOLDERS} folders"
+    sizes = [len(os.fsencode(part)) for part in parts]
+    if max(sizes) > LONGEST_NAME or sum(sizes) > LONGEST_PATH or len(sizes) > DEEPEST:
+        return "is too long a path"
     if parts[0] == "" or re.match("[A-Za-z]:", parts[0]):
         return "has an absolute path"
     if ".." in parts:
@@ -163,13 +168,18 @@ DAMAGE = (
 )
 
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+
+
 @contextmanager
 def damage_as_archive_error() -> Iterator[None]:
     """Turn what zipfile and tarfile raise for damaged or encrypted files into ArchiveError."""
     try:
         yield
     except DAMAGE as error:
-        raise ArchiveError(" ".join(str(error).split()) or type(error).__name__) from error
+        if isinstance(error, OSError) and error.errno in DISK:
+            raise
+        raise ArchiveError(reason(error).rstrip(":")) from error
 
 
 def zip_members(archive: Path) -> list[Member]:

@@ -93,9 +93,12 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[int, list[str
             else:
                 table.append((rows.line_num, [row[place].strip() for place in places]))
     except (csv.Error, ValueError, IndexError) as error:
-        raise UsageError(f"{path}, line {rows.line_num}: has no {', '.join(columns)}") from error
+        needed = ", ".join(columns)
+        raise UsageError(
+            f"{path}, line {rows.line_num}: has no {needed}; put the published file there"
+        ) from error
     if not table:
-        raise UsageError(f"{path}: has no rows; delete it, then run process_data/download_data.py")
+        raise UsageError(f"{path}: has no rows; put the published file there")
     return table
 
 
@@ -142,5 +145,5 @@ def _full_lines(path: Path) -> list[tuple[int, str]]:
     """Return number and text of each line that isn't empty; raises UsageError if all are."""
     lines = [line.strip().strip(",; \t") for line in read_lines(path, errors="surrogateescape")]
     if not any(lines):
-        raise UsageError(f"{path}: is empty; get it again with process_data/download_data.py")
+        raise UsageError(f"{path}: is empty; put the published file there")
     return [(number, line) for number, line in enumerate(lines, 1) if line]

@@ -8,6 +8,8 @@ The kinds of lists, as the table of data sets names them:
     seeded           none: 80 % of each class's videos train, drawn with a fixed seed
 """
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -35,7 +37,7 @@ def list_per_split(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
         for path in split_lists(root, f"{mode}list[0-9][0-9].txt"):
             entries = []
             for line, text, _ in read_names(path):
-                video = relative(path, line, text)
+                video = relative(path, line, text, "Class/NAME.avi")
                 entries.append(Entry(line, video.parent.name, video.stem))
             name = info.split_name(mode, int(path.stem[-2:]))
             splits[name] = [entry.video for entry in sound(path, entries)]
@@ -50,8 +52,9 @@ def list_per_class(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
         entries = []
         for line, text, use in read_names(path):
             if use not in USES:
-                raise UsageError(f"{path}, line {line}: ends with none of 0, 1 and 2")
-            entries.append(Entry(line, class_name, relative(path, line, text).stem, USES[use]))
+                raise UsageError(f"{path}, line {line}: ends with none of 0, 1 and 2: {text!r}")
+            video = relative(path, line, text, "NAME.avi")
+            entries.append(Entry(line, class_name, video.stem, USES[use]))
         for entry in sound(path, entries):
             if entry.use:
                 splits.setdefault(info.split_name(entry.use, int(number)), []).append(entry.video)
@@ -65,11 +68,12 @@ def split_lists(root: Path, pattern: str) -> list[Path]:
     return [path for _, path in sorted({path.name: path for path in paths}.items())]
 
 
-def relative(path: Path, line: int, text: str) -> PurePosixPath:
-    """Return the path in a list's line; raises UsageError if it doesn't stay in its folder."""
+def relative(path: Path, line: int, text: str, form: str) -> PurePosixPath:
+    """Return the path in a list's line; raises UsageError if it isn't one like `form`."""
     video = PurePosixPath(text.replace("\\", "/"))
-    if video.is_absolute() or ".." in video.parts:
-        raise UsageError(f"{path}, line {line}: {text!r} must be a path such as Class/NAME.avi")
+    is_absolute = video.is_absolute() or re.match("[A-Za-z]:", text)
+    if is_absolute or ".." in video.parts or len(video.parts) < form.count("/") + 1:
+        raise UsageError(f"{path}, line {line}: {text!r} must be a path such as {form}")
     return video
 
 
@@ -78,7 +82,7 @@ def annotations(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
     splits = {}
     for mode in info.modes:
         path = annotation_file(root, mode)
-        if path.is_file() and (classes := read_annotations(path)):
+        if os.path.lexists(path) and (classes := read_annotations(path)):
             splits[info.split_name(mode, 1)] = [(place, name) for name, place in classes.items()]
     return splits
 
@@ -86,7 +90,7 @@ def annotations(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
 def annotation_file(root: Path, mode: str) -> Path:
     """Return the annotations of a mode, under either name if they are there."""
     path, other = (root / "annotations" / f"{mode}{ending}.csv" for ending in ("", "_split"))
-    return other if other.is_file() and not path.is_file() else path
+    return other if other.is_file() and not os.path.lexists(path) else path
 
 
 def read_annotations(path: Path) -> dict[str, str]:
@@ -107,17 +111,18 @@ def read_annotations(path: Path) -> dict[str, str]:
         unlabelled += not label
     if unlabelled:
         log.warning("%s: left out %d rows without a label", path, unlabelled)
-    return {entry.name: entry.video[0] for entry in sound(path, entries)}
+    entries = sound(path, entries)
+    classes = {entry.name: entry.video[0] for entry in entries}
+    if several := len(entries) - len(classes):
+        log.warning("%s: %d videos have rows of several classes; the last counts", path, several)
+    return classes
 
 
 def annotated_classes(info: DatasetInfo, root: Path) -> dict[str, str]:
     """Return the class folder of each video in any of the annotations that there are."""
     paths = [annotation_file(root, mode) for mode in info.modes]
-    classes: dict[str, str] = {}
-    for path in paths:
-        if path.is_file():
-            classes |= read_annotations(path)
-    return classes
+    tables = [read_annotations(path) for path in paths if os.path.lexists(path)]
+    return {name: place for table in tables for name, place in table.items()}
 
 
 def seeded(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
