@@ -104,7 +104,7 @@ def read_annotations(path: Path) -> dict[str, str]:
             start, end = (int(float(time.replace(",", "."))) for time in times)
         except (ValueError, OverflowError) as error:
             raise UsageError(
-                f"{path}, line {line}: has no time_start, time_end in seconds"
+                f"{path}, line {line}: has no time_start and time_end in seconds"
             ) from error
         if label:
             entries.append(Entry(line, label, f"{youtube_id}_{start:06}_{end:06}"))

@@ -7,6 +7,7 @@ frames`, classInd.txt and root.txt. Frames are counted where they lie, in frames
 that is packed, in the index in frames_tar/. published_splits.py says what splits are made of.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
@@ -105,7 +106,7 @@ def ordered_classes(info: DatasetInfo, root: Path, found: set[str]) -> list[str]
     path = root / info.class_list
     if not info.class_list:
         return sorted(found)
-    if not path.exists():
+    if not os.path.lexists(path):
         log.warning("%s: no such file; the classes are ordered by name", path)
         return sorted(found)
     listed = [class_folder(name) for name in read_numbered(path)]

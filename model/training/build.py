@@ -24,6 +24,10 @@ def build_learner(
     Call its `distribute` once other weights are loaded. Raises UsageError for what the machine
     can't do.
     """
+    if not config.is_dpc and num_classes < 2:
+        raise UsageError(
+            f"--model lc-rnn: needs 2 classes to tell apart, and {config.dataset} has {num_classes}"
+        )
     processes, on_gpu = runtime.processes, runtime.device.type == "cuda"
     if config.plain and config.amp == "bf16" and not on_gpu and not config.test:
         # the gradient that model/fast/convolution.py computes in oneDNN's place

@@ -456,6 +456,88 @@ def test_a_missing_part_does_not_stop_the_others(kinetics, server, caplog):
     assert videos_of(kinetics) == KINETICS_VIDEOS
 
 
+REPLACED = "replacement_for_corrupted_k400.tgz"
+BETTER = {
+    "replacement_for_corrupted_k400/a-1_000003_000013.mp4": b"better",
+    "replacement_for_corrupted_k400/-v_a_b_000100_000110.mp4": b"better",
+    "replacement_for_corrupted_k400/unknown_000001_000002.mp4": b"?",
+}
+WITH_BETTER = KINETICS_VIDEOS | {
+    f"{GUITAR}/a-1_000003_000013.mp4": b"better",
+    "videos/abseiling/-v_a_b_000100_000110.mp4": b"better",
+}
+
+
+@pytest.fixture
+def replaced(kinetics, server, tmp_path, monkeypatch) -> Path:
+    info = CATALOGUE["Kinetics400"]
+    addresses = {**info.addresses, "replacements": f"{server.url}/{REPLACED}"}
+    monkeypatch.setitem(CATALOGUE, "Kinetics400", replace(info, addresses=addresses))
+    server.files[REPLACED] = write_tar(tmp_path / REPLACED, BETTER).read_bytes()
+    return kinetics
+
+
+def test_replacements_take_the_place_of_broken_videos_and_of_their_frames(replaced, server, caplog):
+    caplog.set_level(logging.INFO)
+    broken = replaced / "frames_256/playing_guitar/a-1_000003_000013/image_00001.jpg"
+    whole = replaced / "frames_256/playing_guitar/a-2_000003_000013/image_00001.jpg"
+    packed = replaced / "frames_tar/abseiling.tar"
+    for path in (broken, whole, packed):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert run(replaced) == 0
+    assert videos_of(replaced) == WITH_BETTER
+    assert not broken.parent.exists()
+    assert whole.exists()
+    assert f"{packed}: holds frames of the broken -v_a_b_000100_000110.mp4" in caplog.text
+    assert "2 broken videos replaced" in caplog.text
+    assert "left out 1 videos without a row in the annotations" in caplog.text
+    assert not (replaced / "archives" / REPLACED).exists()
+    server.log.clear()
+    assert run(replaced) == 0
+    assert server.log == []
+
+
+@pytest.mark.parametrize("folder", ["archives", "archives/replacement", "archives/train", "."])
+def test_replacements_that_are_placed_beside_the_parts_are_used(folder, replaced, server):
+    (replaced / folder).mkdir(parents=True)
+    (replaced / folder / REPLACED).write_bytes(server.files.pop(REPLACED))
+    assert run(replaced) == 0
+    assert videos_of(replaced) == WITH_BETTER
+    assert (replaced / folder / REPLACED).exists()
+
+
+def test_a_part_that_is_unpacked_again_is_replaced_again(replaced):
+    assert run(replaced, "--minimal") == 0
+    assert videos_of(replaced).items() <= KINETICS_VIDEOS.items()
+    assert run(replaced) == 0
+    (replaced / "archives/.done/train/part_0.tar.gz.done").unlink()
+    assert run(replaced) == 0
+    assert videos_of(replaced) == WITH_BETTER
+
+
+def test_replacements_that_are_gone_are_a_failure_of_their_own(replaced, server, caplog):
+    del server.files[REPLACED]
+    assert run(replaced) == 1
+    assert videos_of(replaced) == KINETICS_VIDEOS
+    assert f"by hand at {replaced / 'archives' / REPLACED}" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["<html>\n", "", "ftp://x/a.tar.gz\n", "http://x/\n"])
+def test_a_list_of_archives_that_is_none(text, kinetics, server):
+    server.files["k400_train_path.txt"] = text.encode() or b"\n"
+    with pytest.raises(UsageError, match=r"k400_train_path\.txt.*: is (no address|empty)"):
+        run(kinetics)
+
+
+def test_lists_of_kinetics400_may_be_saved_by_a_spreadsheet(kinetics, server):
+    for name in ("k400_train_path.txt", "train.csv"):
+        text = server.files[name].decode().replace("\n", "\r\n")
+        server.files[name] = text.replace(",3,13,", ",3.0,13.0,").encode("utf-8-sig")
+    assert run(kinetics) == 0
+    assert videos_of(kinetics) == KINETICS_VIDEOS
+
+
 def test_a_dead_server_is_not_asked_for_every_part(kinetics, server, caplog):
     urls = "".join(f"{server.url}/train/gone_{i}.tar.gz\n" for i in range(9))
     server.files["k400_train_path.txt"] = urls.encode()

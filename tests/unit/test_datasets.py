@@ -1,13 +1,16 @@
 """The table of data sets: its entries name what there is."""
 
 import pytest
+import torch
 
 from dataset.augmentation import DPC_PRESETS
 from dataset.build import KINDS, build_dataset
+from model.training.build import build_learner
 from published_splits import SPLIT_LISTS
 from utils.config.datasets import CATALOGUE, NAMES, VIDEOS, short_name
 from utils.config.flags import Config
 from utils.errors import UsageError
+from utils.runtime.device import Runtime
 
 INFOS = list(CATALOGUE.values())
 VIDEO_INFOS = [info for info in INFOS if info.kind == VIDEOS]
@@ -65,3 +68,13 @@ def test_flags_choose_the_frames(name, eye, large, suffix, flags):
 def test_an_unknown_design_is_refused_with_the_names_of_those_there_are():
     with pytest.raises(UsageError, match="--gabor_design moire: unknown; take one of dpc, gillon2"):
         build_dataset(Config(dataset="Gabors", gabor_design="moire"), "train")
+
+
+def test_one_class_is_too_few_to_classify_and_enough_to_predict():
+    runtime = Runtime(torch.device("cpu"))
+    with pytest.raises(
+        UsageError, match="--model lc-rnn: needs 2 classes to tell apart"
+    ):
+        build_learner(Config(model="lc-rnn"), 1, whole_videos=False, runtime=runtime)
+    learner = build_learner(Config(model="dpc-rnn"), 1, whole_videos=False, runtime=runtime)
+    assert learner.groups
