@@ -18,6 +18,7 @@ REASONS = {
     errno.ENAMETOOLONG: "the name is too long for the disk",
     errno.ELOOP: "symbolic links lead in a circle",
     errno.ENXIO: "is no regular file",  # a socket
+    errno.EEXIST: "a file or a broken link has this name",
 }
 FOLDERS_WITHOUT_FSYNC = (errno.EINVAL, errno.ENOTSUP)  # of some network and translated disks
 
@@ -39,7 +40,7 @@ def regular_only(path: str, flags: int) -> int:
 
     Raises OSError at once for a pipe or a device, which could block.
     """
-    handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
@@ -60,7 +61,8 @@ def read_text(path: Path, most: int = MOST_BYTES, errors: str = "strict") -> str
                 raise OSError(errno.EFBIG, f"has {size} bytes, and at most {most} are read")
             content = file.read()
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if is_utf16 else "utf-8-sig", errors)
+        content = content.removeprefix(codecs.BOM_UTF8)
+        return content.decode("utf-16" if is_utf16 else "utf-8", errors)
     except (OSError, ValueError, MemoryError) as error:  # ValueError: no text, or no path
         raise UsageError(f"{path}: can't be read ({reason(error)})") from error
 
@@ -80,7 +82,7 @@ def read_json(path: Path, most: int = 2**24) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: is no JSON that can be read ({reason(error)})") from error
+        raise UsageError(f"{path}: can't be read as JSON ({reason(error)})") from error
 
 
 # ---- writing ----

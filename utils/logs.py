@@ -6,6 +6,7 @@ import logging.handlers
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,6 +33,12 @@ def open_streams() -> None:
             setattr(sys, name, open(number, "w", errors="backslashreplace"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Print to stderr, if anybody reads it."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def start_logging(level: str) -> None:

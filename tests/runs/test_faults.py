@@ -356,7 +356,7 @@ EDITS = {
     "no starts": (lambda kept: json.dumps({**kept, "starts": {}}), "'starts'"),
     "an unknown field": (changed(colour="red"), "colour"),
     "another kind": (changed(batch_size="8"), "batch_size is '8'; put the old value back"),
-    "out of range": (changed(log_freq=0), "log_freq 0: must be at least 1"),
+    "out of range": (changed(log_freq=0), "log_freq 0: must lie between 1"),
     "an unknown choice": (changed(amp="fp8"), "amp is 'fp8'; put the old value back"),
     "an unknown data set": (changed(dataset="UCF102"), "dataset"),
     "another seed": (changed(seed=8), "seed is 8 there, but the checkpoint has 7; put that back"),

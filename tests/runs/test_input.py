@@ -1,5 +1,6 @@
 """The command line: what it takes, and that wrong input gets one line and leaves nothing behind."""
 
+import math
 import os
 import pickle
 import re
@@ -16,7 +17,7 @@ import torch
 from forked import ROOT
 from small_runs import TINY, run
 from utils.config import command_line as flags
-from utils.config.checks import check
+from utils.config.checks import check, from_stored
 from utils.config.flags import FIELDS, Config
 from utils.errors import UsageError
 from utils.runs.folder import checkpoint_stem, run_name
@@ -130,6 +131,7 @@ def test_a_run_folder_is_named_after_its_configuration(line, name):
 def test_a_checkpoints_stem_is_its_name_without_ending():
     assert checkpoint_stem("a/b/best_epoch8.pth.tar") == "best_epoch8"
     assert checkpoint_stem("x.pth") == "x"
+    assert checkpoint_stem("x" * 200 + "é_epoch8.pth.tar") == 41 * "x" + "é_epoch8"
 
 
 @pytest.mark.parametrize(
@@ -152,9 +154,9 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--shift_frames --roll --gab_img_len 1", "--shift_frames: needs --gab_img_len"),
         ("--U_prob 1.5", "--U_prob 1.5: must lie between 0 and 1"),
         ("--U_prob nan", "--U_prob nan: must lie between 0 and 1"),
-        ("--img_dim 31", "--img_dim 31: must be at least 32"),
-        ("--seq_len 0", "--seq_len 0: must be at least 1"),
-        ("--pred_step 0", "--pred_step 0: must be at least 1"),
+        ("--img_dim 31", "--img_dim 31: must lie between 32 and 4096"),
+        ("--seq_len 0", "--seq_len 0: must lie between 1 and 1000"),
+        ("--pred_step 0", "--pred_step 0: must lie between 1 and 1000"),
         ("--num_seq 1", "--num_seq and --num_seq_in: take one of them"),
         ("--lr 0", "--lr 0: must be above 0"),
         ("--lr nan", "--lr nan: must be above 0"),
@@ -179,7 +181,17 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--resume nothing.pth.tar", "--resume nothing.pth.tar: no such file"),
         ("--resume .", "--resume .: is not a run folder"),
         ("--output_dir file/below", "--output_dir file/below: can't write there"),
+        ("--output_dir file", "--output_dir file: can't write there (a file or a broken link has"),
         ("--suffix a/b", "--suffix a/b: is part of a folder's name"),
+        ("--suffix " + 81 * "x", "has 81 bytes; a folder's name has room for 80"),
+        ("--suffix " + 27 * "…", "has 81 bytes"),
+        ("--suffix 'a\n'", "argument --suffix/--prefix: 'a\\n' holds the control character"),
+        ("--suffix 'a\x1b[2J'", "holds the control character '\\x1b'"),
+        ("--gpu -1", "--gpu -1: takes the numbers of GPUs"),
+        ("--gpu 99999999999", "takes the numbers of GPUs"),
+        ("--gpu ,", "takes the numbers of GPUs"),
+        ("--gpu 0,0", "--gpu 0,0: names a GPU twice"),
+        ("--batch_size 1000000 --seq_len 50", "no memory holds so many clips"),
     ],
 )
 def test_wrong_input_gets_one_line_and_leaves_nothing(line, message, tmp_path, monkeypatch, capsys):
@@ -192,6 +204,90 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(line, message, tmp_path, m
     assert last.startswith("run_model.py: ")
     assert message in last
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_suffix_of_bytes_that_are_no_text_is_refused():
+    with pytest.raises(UsageError, match=r"--suffix .*: is no UTF-8 text"):
+        check(Config(suffix="\udcff"))
+
+
+@pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field.type is not bool])
+def test_no_flag_takes_an_empty_value_as_of_an_unset_variable(name):
+    for empty in ("", "  "):
+        with pytest.raises(UsageError, match=rf"--{name}\b.*(is empty|invalid)"):
+            flags.parse([f"--{name}", empty])
+
+
+NUMBERS = [name for name, field in FIELDS.items() if field.metadata["bounds"]]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e99", 20 * "9", 5000 * "9", "-1e9"])
+def test_numbers_that_nothing_can_work_with_are_refused(name, value):
+    if name in ("lr", "wd") and value in ("1e99", 20 * "9"):
+        pytest.skip("is absurd, but works until the loss isn't finite")
+    with pytest.raises(UsageError, match=f"--{name}"):
+        config(f"--{name}={value}")
+
+
+PATHS = [name for name, field in FIELDS.items() if field.metadata["is_path"]]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_every_path_flag_expands_the_home_folder_and_refuses_what_is_no_path(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    typed = flags.parse([f"--{name}=~/a b/./c"])
+    assert typed[name] == "/home/me/a b/./c"
+    assert flags.parse([f"--{name}=./~/c"])[name] == "./~/c"
+    for wrong, told in (
+        ("~nobody-of-this-name/x", "unknown user"),
+        ("a\0b", "control character"),
+        ("a\n", "control character"),
+    ):
+        with pytest.raises(UsageError, match=rf"argument --{name}.*: .*{told}"):
+            flags.parse([f"--{name}={wrong}"])
+
+
+def test_path_flags_of_scripts_are_paths(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert flags.typed_path("~/x") == Path("/home/me/x")
+    assert [
+        *("output_dir", "resume", "pretrained", "test", "data_path_dir", "temp_data_dir"),
+        "class_index",
+    ] == PATHS
+    assert flags.parse(["--resume", "auto"]) == {"resume": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        ([1], "is no dictionary"),
+        ({"nothing": 1, 3: 4}, "unknown fields 3, nothing"),
+        ({"seq_len": True}, "seq_len is 'True'"),
+        ({"seq_len": 5.0}, "seq_len is '5.0'"),
+        ({"seq_len": 10**12}, "--seq_len 1000000000000: must lie between 1 and 1000"),
+        ({"lr": math.nan}, "--lr nan: must be above 0"),
+        ({"lr": True}, "lr is 'True'"),
+        ({"wd": math.inf}, "--wd inf"),
+        ({"lr": "0.1"}, "lr is '0.1'"),
+        ({"roll": 1}, "roll is '1'"),
+        ({"roll": None}, "roll is 'None'"),
+        ({"eye": "third"}, "eye is 'third'"),
+        ({"net": "resnet19"}, "--net resnet19: unknown"),
+        ({"output_dir": "a\0"}, "control character"),
+        ({"output_dir": "\ud800"}, "half a character"),
+        ({"model": ["dpc-rnn"]}, "model is"),
+    ],
+)
+def test_a_stored_configuration_is_held_to_the_flags_types_and_bounds(stored, message):
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        from_stored(stored)
+    assert str(caught.value).startswith("stored configuration: ")
+
+
+def test_a_configuration_stored_with_empty_texts_stays_good():
+    assert from_stored(vars(Config())) == Config()
+    assert from_stored({"lr": 1, "wd": None}) == Config(lr=1)
 
 
 def test_wrong_flags_are_told_in_one_line_before_the_slow_imports():

@@ -16,7 +16,8 @@ from model.training.weights import load_exactly, weights_of
 from published import save_random_weights
 from run_records import only, records
 from small_runs import narrow, run, video_flags
-from utils.config.flags import Config, from_stored
+from utils.config.checks import from_stored
+from utils.config.flags import Config
 from utils.runs.checkpoints import read_checkpoint
 from video_data import CLASSES, Prepared, pack, prepare, prepare_large
 

@@ -4,9 +4,15 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from utils.config.flags import FIELDS, Config, fields_on_resume, from_stored
+from utils.config.checks import from_stored
+from utils.config.flags import FIELDS, Config, fields_on_resume
 from utils.errors import UsageError
 from utils.logs import log
+
+# what a test needs to know about a classifier and its data
+TOLD_BY_A_CHECKPOINT = (
+    *("dataset", "split", "net", "img_dim", "num_seq_in", "seq_len", "ucf_hmdb_ms_ds", "resize"),
+)
 
 
 def run_identity(typed: dict[str, Any]) -> dict[str, Any]:
@@ -86,5 +92,13 @@ def tested_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> Conf
                     f"--{name} {typed[name]}: the checkpoint to test has {getattr(base, name)}; "
                     "leave the flag out"
                 )
+    elif content is not None:
+        assumed = {name: getattr(base, name) for name in TOLD_BY_A_CHECKPOINT if name not in typed}
+        log.warning(
+            "--test %s: holds no configuration of this program. Assumed: %s. These flags say "
+            "otherwise; the original code trains lc-rnn with --num_seq_in 8",
+            typed["test"],
+            " ".join(f"--{name} {value}" for name, value in assumed.items()) or "nothing",
+        )
     unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
     return dataclasses.replace(base, **{**typed, "pretrained": "", "unexp_epoch": unexp_epoch})

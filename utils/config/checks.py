@@ -1,13 +1,29 @@
 """What a configuration may hold."""
 
 import math
+import os
+import re
 from operator import ge, gt, le, lt
+from typing import Any, get_args
 
-from utils.config.flags import FIELDS, Config
+from utils.config.flags import FIELDS, Config, normalised_names
 from utils.errors import UsageError
 
 COMPARISONS = {"least": ge, "above": gt, "most": le, "below": lt}
 WORDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # would break lines, or act on a terminal
+SUFFIX_BYTES = 80  # a name has at most 255, of which the other flags and a number take the rest
+BATCH_BYTES = 2**36  # of frames, one byte a value: a network needs many times more
+
+
+def check_text(text: str) -> None:
+    """Raise ValueError, with what is wrong, for a text that can be no name or path."""
+    if match := CONTROL.search(text):
+        raise ValueError(f"{text!r} holds the control character {match[0]!r}")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError(f"{text!r} holds half a character") from None
 
 
 def check(config: Config) -> None:
@@ -18,8 +34,8 @@ def check(config: Config) -> None:
         raise UsageError("--shift_frames: needs --roll too")
     if config.shift_frames and config.gab_img_len == 1:
         raise UsageError("--shift_frames: needs --gab_img_len of at least 2")
-    if "/" in config.suffix:
-        raise UsageError(f"--suffix {config.suffix}: is part of a folder's name, without '/'")
+    check_suffix(config.suffix)
+    check_gpu(config.gpu)
     if config.is_dpc and config.train_what != "all":
         raise UsageError(f"--train_what {config.train_what}: is for lc-rnn; dpc-rnn takes only all")
     if not config.is_dpc and config.gather_negatives:
@@ -34,8 +50,40 @@ def check(config: Config) -> None:
         raise UsageError("--reset_lr: needs --resume too")
     if config.is_dpc and config.test:
         raise UsageError("--test: is for lc-rnn; add --model lc-rnn")
+    if config.class_index and config.test in ("", "random"):
+        raise UsageError("--class_index: is for --test with a checkpoint; leave it out")
     if not config.test:
         check_share(config, count=1)
+    frames = config.num_blocks * config.seq_len
+    if config.batch_size * frames * 3 * config.img_dim**2 > BATCH_BYTES:
+        raise UsageError(
+            f"--batch_size {config.batch_size}: no memory holds so many clips of {frames} frames "
+            f"of {config.img_dim} pixels; lower it, or the clips' length or size"
+        )
+
+
+def check_suffix(suffix: str) -> None:
+    """Raise UsageError for a suffix that a folder's name can't end in."""
+    try:
+        size = len(suffix.encode())
+    except UnicodeEncodeError:
+        raise UsageError(f"--suffix {suffix}: is no UTF-8 text") from None
+    if "/" in suffix:
+        raise UsageError(f"--suffix {suffix}: is part of a folder's name, without '/'")
+    if size > SUFFIX_BYTES:
+        raise UsageError(
+            f"--suffix {suffix[:20]}…: has {size} bytes; a folder's name has room for "
+            f"{SUFFIX_BYTES}"
+        )
+
+
+def check_gpu(gpu: str) -> None:
+    """Raise UsageError for anything but the numbers of different GPUs."""
+    numbers = [number for number in gpu.split(",") if number]
+    if (gpu and not numbers) or not all(re.fullmatch(r"[0-9]{1,3}", number) for number in numbers):
+        raise UsageError(f"--gpu {gpu}: takes the numbers of GPUs, such as 0 or 0,1")
+    if len({int(number) for number in numbers}) < len(numbers):
+        raise UsageError(f"--gpu {gpu}: names a GPU twice; each process needs its own")
 
 
 def check_bounds(name: str, value: float | None) -> None:
@@ -64,3 +112,38 @@ def check_share(config: Config, count: int) -> None:
         raise UsageError(
             f"--batch_size {config.batch_size}: lc-rnn trains on at least 2 (batch norm){hint}"
         )
+
+
+def from_stored(stored: dict[str, Any]) -> Config:
+    """Return the configuration that a checkpoint or a run folder holds.
+
+    Raises UsageError for unknown fields, and for values that their flags could not have.
+    """
+    if not isinstance(stored, dict):
+        raise UsageError("stored configuration: is no dictionary")
+    unknown = [str(name) for name in stored if name not in FIELDS]
+    if unknown:
+        raise UsageError(f"stored configuration: unknown fields {', '.join(sorted(unknown)[:5])}")
+    try:
+        for name, value in stored.items():
+            check_type(name, value)
+            check_bounds(name, value)
+        return Config(**normalised_names(stored))
+    except UsageError as error:
+        raise UsageError(f"stored configuration: {error}; put the old value back") from None
+
+
+def check_type(name: str, value: object) -> None:
+    """Raise UsageError for a value that has not exactly the type and the form of its flag."""
+    field = FIELDS[name]
+    kinds = get_args(field.type) or (field.type,)
+    choices = field.metadata["choices"]
+    if not (type(value) in kinds or (float in kinds and type(value) is int)) or (
+        choices and value not in choices
+    ):
+        raise UsageError(f"{name} is {str(value)[:50]!r}")
+    if isinstance(value, str):
+        try:
+            check_text(value)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from utils.config.checks import check_text
 from utils.config.flags import FIELDS, FLOATS, Config, normalised_names
 from utils.errors import UsageError
 
@@ -35,8 +36,10 @@ def typed_text(typed: str) -> str:
     """Return a flag's text; raises ArgumentTypeError for none, and for control characters in it."""
     if not typed.strip():
         raise ArgumentTypeError("is empty (an unset variable?); give a value or leave the flag out")
-    if any(ord(character) < 32 or ord(character) == 127 for character in typed):
-        raise ArgumentTypeError(f"{typed!r} holds a control character, such as a line end")
+    try:
+        check_text(typed)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
     return typed
 
 
@@ -76,17 +79,24 @@ def build_parser() -> argparse.ArgumentParser:
             options |= {"action": "store_true"}
         else:
             kind: Any = float if field.type in FLOATS else field.type
-            metavar = None if meta["choices"] else METAVARS[kind]
+            metavar = None if meta["choices"] else "PATH" if meta["is_path"] else METAVARS[kind]
+            if kind is str:
+                kind = path_text if meta["is_path"] else typed_text
             options |= {"type": kind, "choices": meta["choices"], "metavar": metavar}
         groups[meta["group"]].add_argument(*names, **options)
     num_seq = "the original's spelling: blocks seen and predicted (dpc-rnn), seen (lc-rnn)"
     groups["data"].add_argument("--num_seq", type=int, metavar="N", help=num_seq)
     parser.add_argument("--analysis", action="store_true", help=argparse.SUPPRESS)
+    # of older launchers of processes
+    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
-    """Return the typed flags by field name, without defaults; raises UsageError."""
+    """Return the typed flags by field name, without defaults; raises UsageError.
+
+    `local_rank` is among them if the launcher has passed it.
+    """
     typed = vars(build_parser().parse_args(arguments))
     if typed.pop("analysis", False):
         raise UsageError("--analysis: not there yet")

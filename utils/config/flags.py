@@ -15,6 +15,7 @@ AMP = ("off", "bf16", "fp16")
 TRAIN_WHAT = ("all", "ft", "last")
 DEFAULT_WD = {"dpc-rnn": 1e-5, "lc-rnn": 1e-3}
 SEEDS = 2**32
+NEVER = 10**9  # as an epoch
 FLOATS = (float, float | None)
 
 
@@ -26,17 +27,20 @@ def flag(
     names: tuple[str, ...] = (),
     choices: tuple[str, ...] | None = None,
     on_resume: str = "fixed",
+    is_path: bool = False,
     **bounds: float,
 ) -> Any:
     """Declare a flag as a field of Config.
 
-    `names` are other spellings. `bounds` limit a number: `least`, `above`, `most`, `below`.
+    `names` are other spellings. `bounds` limit a number: `least`, `above`, `most`, `below`; upper
+    ones are far above what is useful, and keep slips from filling the memory or the disk.
     `on_resume` is 'fixed' for what a resumed run must keep, 'free' for what it may change,
     'technical' for what may change and doesn't identify the run, and 'start' for flags that only
     say how the program starts.
     """
-    options = {"names": names, "choices": choices, "on_resume": on_resume, "bounds": bounds}
-    return dataclasses.field(default=default, metadata={"group": group, "help": help, **options})
+    options = {"names": names, "choices": choices, "on_resume": on_resume, "is_path": is_path}
+    metadata = {"group": group, "help": help, "bounds": bounds, **options}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 run, data, gabors = partial(flag, "run"), partial(flag, "data"), partial(flag, "Gabors")
@@ -49,28 +53,53 @@ class Config:
     """The value of every flag."""
 
     model: str = run("dpc-rnn", "what to train: dpc-rnn (self-supervised) or lc-rnn (classifier)")
-    output_dir: str = run("output_dir", "parent of the run folder", on_resume="technical")
+    output_dir: str = run(
+        "output_dir", "parent of the run folder", on_resume="technical", is_path=True
+    )
     suffix: str = run("", "added to the run folder's name", names=("prefix",))
     num_epochs: int = run(
-        10, "epochs to train after epoch 0", names=("epochs",), on_resume="technical", least=0
+        10,
+        "epochs to train after epoch 0",
+        names=("epochs",),
+        on_resume="technical",
+        least=0,
+        most=NEVER,
     )
-    resume: str = run("", "run to resume: its folder, a checkpoint, or auto", on_resume="start")
+    resume: str = run(
+        "", "run to resume: its folder, a checkpoint, or auto", on_resume="start", is_path=True
+    )
     reset_lr: bool = run(False, "with --resume: restart Adam; --lr may change", on_resume="start")
-    pretrained: str = run("", "checkpoint whose weights to start from", names=("pretrain",))
-    test: str = run("", "checkpoint to test (lc-rnn), or 'random' weights", on_resume="start")
+    pretrained: str = run(
+        "", "checkpoint whose weights to start from", names=("pretrain",), is_path=True
+    )
+    test: str = run(
+        "", "checkpoint to test (lc-rnn), or 'random' weights", on_resume="start", is_path=True
+    )
     seed: int = run(-1, "random seed; -1: one is drawn, logged and saved", least=-1, below=SEEDS)
     not_save_best: bool = run(False, "neither validate nor keep the best model")
     overwrite: bool = run(False, "replace a run folder of the same name", on_resume="start")
 
     dataset: str = data("UCF101", f"{ALL_NAMES}; any case")
-    data_path_dir: str = data("process_data/data", "folder of split files", on_resume="technical")
-    temp_data_dir: str = data("", "a node's own disk that holds the frames", on_resume="technical")
+    data_path_dir: str = data(
+        "process_data/data", "folder of split files", on_resume="technical", is_path=True
+    )
+    temp_data_dir: str = data(
+        "", "a node's own disk that holds the frames", on_resume="technical", is_path=True
+    )
     split: int = data(1, "which split of UCF101 or HMDB51, 1 to 3", least=1, most=LAST_SPLIT)
     eye: str = data("right", "MouseSim: which eye's view", choices=("left", "right", "both"))
-    img_dim: int = data(128, "height and width of the images, in pixels", least=32)
-    seq_len: int = data(5, "frames in a block", least=1)
-    num_seq_in: int = data(5, "blocks seen", least=1)
-    ucf_hmdb_ms_ds: int = data(3, "frame stride: UCF101, HMDB51, MouseSim", names=("ds",), least=1)
+    class_index: str = data(
+        "",
+        "with --test: list of the classes in the order of a classifier that doesn't name them",
+        on_resume="start",
+        is_path=True,
+    )
+    img_dim: int = data(128, "height and width of the images, in pixels", least=32, most=4096)
+    seq_len: int = data(5, "frames in a block", least=1, most=1000)
+    num_seq_in: int = data(5, "blocks seen", least=1, most=1000)
+    ucf_hmdb_ms_ds: int = data(
+        3, "frame stride: UCF101, HMDB51, MouseSim", names=("ds",), least=1, most=1000
+    )
     no_augm: bool = data(False, "no augmentation: only resize and normalise")
     resize: str = data("nearest", "how images are resized", choices=("nearest", "bilinear"))
     pad_short: bool = data(False, "repeat a too-short video's last frame, not leave it out")
@@ -79,31 +108,39 @@ class Config:
     gabor_design: str = gabors(
         "dpc", "the stimuli's design: dpc, gillon2021, or another of dataset/gabor_stimuli.py"
     )
-    num_gabors: int = gabors(30, "patches in an image", least=1)
-    gab_img_len: int = gabors(5, "frames that an image lasts; 5 are about 300 ms", least=1)
+    num_gabors: int = gabors(30, "patches in an image", least=1, most=10_000)
+    gab_img_len: int = gabors(
+        5, "frames that an image lasts; 5 are about 300 ms", least=1, most=1000
+    )
     diff_possizes: bool = gabors(False, "draw positions and sizes anew for every clip")
     no_gray: bool = gabors(False, "no gray image between sequences")
     roll: bool = gabors(False, "start sequences at a random image")
     shift_frames: bool = gabors(False, "with --roll: start at a random frame of it")
-    unexp_epoch: int = gabors(5, "first epoch with U images", on_resume="free", least=0)
+    unexp_epoch: int = gabors(5, "first epoch with U images", on_resume="free", least=0, most=NEVER)
     U_prob: float = gabors(0.08, "chance that a D becomes U", on_resume="free", least=0, most=1)
     diff_U_possizes: bool = gabors(False, "U has positions and sizes of its own")
-    train_len: int = gabors(1000, "training clips in an epoch; validation has half", least=1)
+    train_len: int = gabors(
+        1000, "training clips in an epoch; validation has half", least=1, most=10**8
+    )
 
     net: str = network("resnet18", "the backbone: resnet18, 34, 50, 101, 152 or 200")
-    pred_step: int = network(3, "blocks predicted (dpc-rnn)", least=1)
+    pred_step: int = network(3, "blocks predicted (dpc-rnn)", least=1, most=1000)
     track_bn: bool = network(False, "dpc-rnn: keep running batch-norm statistics")
     dropout: float = network(0.5, "dropout rate (lc-rnn)", on_resume="free", least=0, below=1)
 
     train_what: str = training(
         "all", "what lc-rnn trains; ft: pretrained layers at a 10th of the rate", choices=TRAIN_WHAT
     )
-    batch_size: int = training(24, "clips in a batch, over all devices together", least=1)
+    batch_size: int = training(
+        24, "clips in a batch, over all devices together", least=1, most=10**6
+    )
     lr: float = training(1e-3, "learning rate of Adam", above=0, below=inf)
     wd: float | None = training(
         None, "weight decay (1e-5 dpc-rnn, 1e-3 lc-rnn)", on_resume="free", least=0, below=inf
     )
-    grad_accum: int = training(1, "batches whose mean gradient makes one update", least=1)
+    grad_accum: int = training(
+        1, "batches whose mean gradient makes one update", least=1, most=10**6
+    )
     amp: str = training(
         "off", "the network's precision; losses stay float32", choices=AMP, on_resume="free"
     )
@@ -112,15 +149,21 @@ class Config:
 
     gpu: str = technical("", "which GPU, else the first visible one; 0,1: one process on each")
     cpu_only: bool = technical(False, "use no GPU")
-    num_workers: int = technical(2, "processes that make clips, for each device", least=0)
-    worker_timeout: float = technical(600, "seconds to wait for a batch; 0: no limit", least=0)
-    checkpoint_minutes: float = technical(0, "minutes between saves in an epoch; 0: none", least=0)
+    num_workers: int = technical(2, "processes that make clips, for each device", least=0, most=256)
+    worker_timeout: float = technical(
+        600, "seconds to wait for a batch; 0: no limit", least=0, most=10**6
+    )
+    checkpoint_minutes: float = technical(
+        0, "minutes between saves in an epoch; 0: none", least=0, most=10**6
+    )
     low_memory: bool = technical(False, "on the CPU: give memory back at once; slower")
     grad_checkpoint: bool = technical(False, "recompute the backbone's stages: less memory, slower")
     plain: bool = technical(False, "compute with plain torch, without what model/fast makes faster")
     compile: bool = technical(False, "compile the model (torch.compile)")
     deterministic: bool = technical(False, "use deterministic algorithms where torch has them")
-    log_freq: int = technical(5, "batches between log lines", names=("print_freq",), least=1)
+    log_freq: int = technical(
+        5, "batches between log lines", names=("print_freq",), least=1, most=10**9
+    )
     log_level: str = technical(
         "info", "how much is logged", choices=("debug", "info", "warning", "error")
     )
@@ -169,20 +212,3 @@ def normalised_names(typed: dict[str, Any]) -> dict[str, Any]:
             if names[name] is None:
                 raise UsageError(f"--{name} {typed[name]}: unknown; take {choice}")
     return {**typed, **names}
-
-
-def from_stored(stored: dict[str, Any]) -> Config:
-    """Return the configuration that a checkpoint or a run folder holds.
-
-    Raises UsageError for unknown fields and for values of another type.
-    """
-    unknown = stored.keys() - FIELDS.keys()
-    if unknown:
-        raise UsageError(f"stored configuration: unknown fields {', '.join(sorted(unknown))}")
-    for name, value in stored.items():
-        kind: Any = FIELDS[name].type
-        choices = FIELDS[name].metadata["choices"]
-        right_type = isinstance(value, kind) or (kind in FLOATS and type(value) is int)
-        if not right_type or (choices and value not in choices):
-            raise UsageError(f"stored configuration: {name} is {value!r}; put the old value back")
-    return Config(**normalised_names(stored))

@@ -1,41 +1,40 @@
-"""A run's folder: its name, its making, its lock, and the configuration file in it."""
+"""A run's folder: its name, its making, and the configuration file in it."""
 
 import errno
-import fcntl
+import glob
 import json
 import os
-import platform
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from utils.config.checks import from_stored
 from utils.config.datasets import CATALOGUE, short_name
-from utils.config.flags import Config, from_stored
+from utils.config.flags import Config
 from utils.errors import RunError, UsageError
-from utils.files import write_whole
+from utils.files import read_json, reason, write_whole
+from utils.runs.locks import RunInUseError, RunLocks, held
 
 CONFIG_FILE = "config.json"
-LOCK_FILE = ".lock"
 CHECKPOINT_SUFFIX = ".pth.tar"
+STEM_BYTES = 50  # of a checkpoint's name in a folder's, which has at most 255 in all
 MOST_OF_A_NAME = 1000
+REPLACED = ".old"  # ends the hidden name of a run folder in whose place another one came
 HALF_WRITTEN = (".*.tmp", ".*.part")  # what a killed program leaves of files it was writing
 
 
-class RunInUseError(UsageError):
-    """Another program runs this run."""
-
-
 def checkpoint_stem(path: str) -> str:
-    """Return a checkpoint's name without its folder and ending."""
+    """Return a checkpoint's name without its folder and ending; of a long name, the end."""
     name = Path(path).name
     for ending in (CHECKPOINT_SUFFIX, ".pth", ".pt"):
         if name.endswith(ending):
-            return name.removesuffix(ending)
-    return name
+            name = name.removesuffix(ending)
+            break
+    return os.fsencode(name)[-STEM_BYTES:].decode(errors="ignore")
 
 
 def run_name(config: Config, seed_typed: bool) -> str:
@@ -58,44 +57,79 @@ def run_name(config: Config, seed_typed: bool) -> str:
 
 def is_run_folder(path: Path) -> bool:
     """Whether the folder holds a run's configuration."""
-    return (path / CONFIG_FILE).is_file()
+    return os.path.isfile(path / CONFIG_FILE)
 
 
 def run_folder_of(checkpoint: Path) -> Path | None:
-    """Return the run folder whose `model` folder holds the checkpoint, if there is one."""
-    models = checkpoint.resolve().parent
-    return models.parent if models.name == "model" and is_run_folder(models.parent) else None
+    """Return the run folder whose `model` folder holds the checkpoint, if there is one.
+
+    The file, or `model`, may be a symbolic link.
+    """
+    for path in (os.path.abspath(checkpoint), os.path.realpath(checkpoint)):
+        models = Path(path).parent
+        if models.name == "model" and is_run_folder(models.parent):
+            return models.parent
+    return None
 
 
-def make_folder(parent: Path, name: str, overwrite: bool, fill: Callable[[Path], None]) -> Path:
-    """Make and fill a folder of that name, or of `name_001` and so on if it is taken.
+def make_folder(
+    parent: Path, name: str, overwrite: bool, fill: Callable[[Path], None], locks: RunLocks
+) -> Path:
+    """Make, lock and fill a folder of that name, or of `name_001` and so on if it is taken.
 
     The filled folder gets its name in one step, so that two runs that start at the same moment get
-    a folder each, and a kill leaves no half of one. Raises UsageError.
+    a folder each, and a kill leaves no half of one. With `overwrite` it takes the place of a run
+    folder of that name, which stays as it is until then. Raises UsageError.
     """
     new = parent / f".{name}.{secrets.token_hex(4)}"
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        if overwrite and (parent / name).exists():
-            _remove_run(parent / name, new.with_name(f"{new.name}.old"))
+        settle_replaced(parent, name)
         new.mkdir()
-        fill(new)
-        return _rename_to_first_free(new, parent, name)
+        with ExitStack() as lock:  # closed before the folder is removed, as network disks demand
+            lock.enter_context(held(new))  # before --resume auto can find it by its name
+            fill(new)
+            replaces = overwrite and (parent / name).exists()
+            folder = (_replace_run if replaces else _rename_to_first_free)(new, parent, name)
+            locks.stack.enter_context(lock.pop_all())
+        return folder
     except (OSError, RunError) as error:
-        reason = getattr(error.__cause__ or error, "strerror", None) or error
+        cause = error.__cause__ or error
+        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG and parent.is_dir():
+            raise UsageError(
+                f"--suffix: the folder's name {name} is too long for this disk; shorten it"
+            ) from error
         raise UsageError(
-            f"--output_dir {parent}: can't write there ({reason}); name another"
+            f"--output_dir {parent}: can't write there ({reason(cause)}); name another"
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _remove_run(folder: Path, renamed: Path) -> None:
-    """Remove a run folder, after renaming it, so that a kill leaves no half of a run."""
-    if not is_run_folder(folder):
+def _replace_run(new: Path, parent: Path, name: str) -> Path:
+    """Give `new` the name of a run folder, and then remove that one as far as the disk lets."""
+    folder, old = parent / name, new.with_name(f"{new.name}{REPLACED}")
+    if not is_run_folder(folder) or folder.is_symlink():
         raise UsageError(f"--overwrite: {folder} is not a run folder; remove it by hand")
     with held(folder):
-        shutil.rmtree(folder.rename(renamed))
+        folder.rename(old)
+        try:
+            new.rename(folder)
+        except BaseException:
+            old.rename(folder)
+            raise
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def settle_replaced(parent: Path, name: str) -> None:
+    """Remove what earlier replacements of this name left; a kill's only run gets its name back."""
+    for old in parent.glob(f".{glob.escape(name)}.*{REPLACED}"):
+        if is_run_folder(old) and not os.path.lexists(parent / name):
+            with suppress(RunInUseError), held(old):  # else another program is replacing it now
+                old.rename(parent / name)
+        else:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _rename_to_first_free(new: Path, parent: Path, name: str) -> Path:
@@ -111,35 +145,12 @@ def _rename_to_first_free(new: Path, parent: Path, name: str) -> Path:
     raise UsageError(f"--output_dir {parent}: {MOST_OF_A_NAME} runs of this name; add a --suffix")
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Lock a run folder; raises RunInUseError if another process has locked it.
-
-    The lock ends with the process, however that ends. On disks without locks nothing is locked.
-    """
-    try:
-        file = open(folder / LOCK_FILE, "a+b", buffering=0)  # noqa: SIM115
-    except OSError as error:
-        raise UsageError(f"{folder}: can't be written ({error.strerror})") from error
-    with file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                file.seek(0)
-                holder = file.read().decode().strip()
-                raise RunInUseError(f"{folder}: is being run by {holder}") from error
-        with suppress(OSError):  # the lock holds even if a full disk takes no text
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
-        yield
-
-
 def remove_half_written(folder: Path) -> None:
-    """Remove what a killed program left; the run's folder must be locked."""
+    """Remove what a killed program left, as far as it can be; the run's folder must be locked."""
     for parent, pattern in product((folder, folder / "model"), HALF_WRITTEN):
         for path in parent.glob(pattern):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_config(
@@ -158,10 +169,7 @@ def write_config(
 def read_config(folder: Path) -> dict[str, Any]:
     """Read what `write_config` wrote; raises UsageError for a damaged file."""
     path = folder / CONFIG_FILE
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: can't be read ({error})") from error
+    kept = read_json(path)
     for name, kind in (("typed", dict), ("resolved", dict), ("starts", list)):
         if not isinstance(kept, dict) or not isinstance(kept.get(name), kind):
             raise UsageError(f"{path}: has no {name!r} as it was written; put it back")

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.errors import RunError
-from utils.files import write_whole
+from utils.errors import RunError, UsageError
+from utils.files import read_text, reason, regular_only, write_whole
+from utils.logs import log
 from utils.samples import ClassInfo
 
 
@@ -102,6 +103,7 @@ ROWS: dict[str, type[NamedTuple]] = {
     ACCURACIES: AccuracyRow,
 }
 STARTED = (EPOCHS, PREDICTIONS)  # files that every run has; the others are made with their rows
+MOST_BYTES = 2**40  # of a file: records have any length
 # columns of epochs.csv that differ between two runs of the same configuration
 MEASURED = tuple(name for name in EpochRow._fields if name.endswith(("seconds", "_second", "_MiB")))
 
@@ -125,47 +127,48 @@ def append_rows(folder: Path, name: str, rows: Sequence[tuple]) -> None:
     try:
         before = path.stat().st_size
         try:
-            with open(path, "a", encoding="utf-8", newline="") as file:
-                file.write(_lines(rows))
+            with open(path, "ab", opener=regular_only) as file:
+                file.write(_lines(rows).encode(errors="backslashreplace"))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
             os.truncate(path, before)  # on a full disk, rather no rows than a part of them
             raise
     except OSError as error:
-        raise RunError(f"can't write {path}: {error.strerror}") from error
+        raise RunError(f"can't write {path}: {reason(error)}") from error
 
 
 def drop_rows_after(folder: Path, epoch: int) -> None:
-    """Remove the rows of later epochs, and a last line that was cut off; raises RunError."""
+    """Remove the rows of later epochs and damaged lines; raises RunError or UsageError.
+
+    A last line that was cut off counts as damaged. A file that every run has is made if it is gone.
+    """
     for name in ROWS:
         path = folder / name
-        if name not in STARTED and not path.exists():
+        if not os.path.lexists(path):
+            if name in STARTED:
+                write_whole(path, _header(name))
             continue
-        try:
-            with open(path, encoding="utf-8", newline="") as file:
-                lines = file.readlines()
-        except OSError as error:
-            raise RunError(f"can't read {path}: {error.strerror}") from error
-        whole = [line for line in lines[1:] if line.endswith("\n")]
-        kept = [_header(name), *(line for line in whole if -1 < _epoch_of(line) <= epoch)]
-        if kept != lines:
-            write_whole(path, "".join(kept))
+        text = read_text(path, MOST_BYTES, errors="replace")
+        lines = text.replace("\r\n", "\n").split("\n")[:-1] or [_header(name)[:-1]]
+        if lines[0] != _header(name)[:-1]:
+            raise UsageError(
+                f"{path}: its first line is not that of this program's version; put it back, or "
+                "move the file away"
+            )
+        epochs = [_epoch_of(line, name) for line in lines[1:]]
+        if damaged := epochs.count(-1):
+            log.warning("%s: removed %d damaged lines", path, damaged)
+        kept = [row for row, number in zip(lines[1:], epochs, strict=True) if -1 < number <= epoch]
+        if (whole := "".join(f"{line}\n" for line in (lines[0], *kept))) != text:
+            write_whole(path, whole)
 
 
-def last_epoch(folder: Path) -> int:
-    """Return the last epoch with rows in epochs.csv, -1 if there are none."""
-    try:
-        lines = (folder / EPOCHS).read_text(encoding="utf-8").splitlines()[1:]
-    except OSError:
-        return -1
-    return max(map(_epoch_of, lines), default=-1)
-
-
-def _epoch_of(line: str) -> int:
+def _epoch_of(line: str, name: str) -> int:
     """Return the epoch in a row's first column, -1 for a damaged row."""
     epoch = line.split(",", 1)[0]
-    return int(epoch) if epoch.isdigit() else -1
+    whole = len(next(csv.reader([line]), ())) == len(ROWS[name]._fields) and "\ufffd" not in line
+    return int(epoch) if whole and epoch.isdecimal() and len(epoch) < 10 else -1
 
 
 def _header(name: str) -> str:

@@ -5,9 +5,9 @@ see different files on a network disk can't disagree.
 """
 
 import dataclasses
+import os
 import secrets
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +18,11 @@ from utils.config.changes import (
     technical_flags,
     tested_config,
 )
-from utils.config.checks import check
+from utils.config.checks import check, from_stored
 from utils.config.command_line import AUTO
-from utils.config.flags import SEEDS, Config, from_stored
-from utils.errors import UsageError
+from utils.config.flags import SEEDS, Config
+from utils.errors import RunError, UsageError
+from utils.files import reason
 from utils.logs import log, log_to_folder
 from utils.runs.checkpoints import (
     LAST,
@@ -31,11 +32,10 @@ from utils.runs.checkpoints import (
     read_to_resume,
 )
 from utils.runs.folder import (
+    CHECKPOINT_SUFFIX,
     CONFIG_FILE,
-    RunInUseError,
     checkpoint_stem,
     config_in,
-    held,
     is_run_folder,
     make_folder,
     read_config,
@@ -44,7 +44,8 @@ from utils.runs.folder import (
     run_name,
     write_config,
 )
-from utils.runs.records import drop_rows_after, last_epoch, start_records
+from utils.runs.locks import RunLocks
+from utils.runs.records import drop_rows_after, start_records
 from utils.samples import ClassInfo
 
 
@@ -61,34 +62,6 @@ class Start(NamedTuple):
     path: Path = Path()
     content: dict[str, Any] | None = None
     resumes: bool = False
-
-
-class RunLocks:
-    """Locks on run folders, kept until the context ends, so that no other program runs them."""
-
-    def __init__(self) -> None:
-        self.stack = ExitStack()
-
-    def __enter__(self) -> "RunLocks":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stack.close()
-
-    def hold(self, folder: Path) -> None:
-        """Lock a run folder; raises RunInUseError if another program has locked it."""
-        self.stack.enter_context(held(folder))
-
-    def hold_first_free(self, folders: Sequence[Path]) -> Path | None:
-        """Lock and return the first folder that no other program has locked."""
-        for folder in folders:
-            try:
-                self.hold(folder)
-            except RunInUseError as error:
-                log.info("%s", error)
-            else:
-                return folder
-        return None
 
 
 # ---- what a run starts from ----
@@ -110,7 +83,7 @@ def find_start(typed: dict[str, Any], processes: int, locks: RunLocks) -> Start:
         typed = {name: value for name, value in typed.items() if name != "resume"}
     if typed.get("resume"):
         path = Path(typed["resume"])
-        folder = path if path.is_dir() else run_folder_of(path)
+        folder = path if os.path.isdir(path) else run_folder_of(path)
         if folder is not None and is_run_folder(folder):
             locks.hold(folder)
         return find_resumed(path, typed, processes)
@@ -140,7 +113,7 @@ def find_resumed(path: Path, typed: dict[str, Any], processes: int) -> Start:
     """
     if path.name == LAST:  # what comes after it in the folder may be further
         path = run_folder_of(path) or path
-    if path.is_dir():
+    if os.path.isdir(path):
         folder: Path | None = path
         if not is_run_folder(path):
             raise UsageError(f"--resume {path}: is not a run folder; name one, or a checkpoint")
@@ -149,9 +122,10 @@ def find_resumed(path: Path, typed: dict[str, Any], processes: int) -> Start:
         folder = run_folder_of(path)
         found = path, read_to_resume(path)
     if found is None:
-        if last_epoch(path) > 0:
+        if left := sorted((path / "model").glob(f"*{CHECKPOINT_SUFFIX}")):
             raise UsageError(
-                f"--resume {path}: there is no checkpoint in model/; start the run anew"
+                f"--resume {path}: only {left[0].name} is left in model/; start a new run, with "
+                "--pretrained for its weights"
             )
         config = resumed_config(config_in(path), typed)
         check(config)
@@ -173,21 +147,21 @@ def matching_runs(parent: Path, typed: dict[str, Any]) -> list[Path]:
     """
     wanted = run_identity(typed)
     try:
-        paths = list(parent.glob(f"[!.]*/{CONFIG_FILE}"))  # a dot: unfinished
+        names = os.listdir(parent) if os.path.lexists(parent) else []
     except OSError as error:
-        raise UsageError(f"--output_dir {parent}: can't be read ({error.strerror})") from error
+        raise UsageError(f"--output_dir {parent}: can't be read ({reason(error)})") from error
     found = []
-    for path in paths:
+    for folder in (parent / name for name in names if not name.startswith(".")):  # unfinished
         try:
-            started = path.stat().st_mtime_ns
-            kept = read_config(path.parent)["typed"]
+            started = (folder / CONFIG_FILE).stat().st_mtime_ns
+            kept = read_config(folder)["typed"]
         except OSError:
-            continue  # the folder has just been removed
+            continue  # no run folder, or one that has just been removed
         except UsageError as error:
             log.warning("%s; left out", error)
             continue
         if not kept.get("test") and run_identity(kept) == wanted:
-            found.append((started, path.parent))
+            found.append((started, folder))
     return [path for _, path in sorted(found, reverse=True)]
 
 
@@ -213,23 +187,23 @@ def new_folder(
 ) -> Path:
     """Make and lock the folder of a new run or test, with its configuration and empty records.
 
-    A test's folder lies in the run folder of its checkpoint, if there is one.
+    A test's folder lies in the run folder of its checkpoint, if there is one that can be written.
     """
     parent = Path(config.output_dir)
     if config.test:
         name = f"test_{checkpoint_stem(config.test)}"
-        parent = run_folder_of(Path(config.test)) or parent
+        run = run_folder_of(Path(config.test))
+        parent = run if run is not None and os.access(run, os.W_OK) else parent
     else:
         name = run_name(config, seed_typed=typed.get("seed", -1) >= 0)
 
     def fill(folder: Path) -> None:
-        locks.hold(folder)  # before --resume auto can find it by its name
         write_config(folder, config, typed, environment)
         start_records(folder, classes)
         if not config.test:
             (folder / "model").mkdir()
 
-    folder = make_folder(parent, name, config.overwrite, fill)
+    folder = make_folder(parent, name, config.overwrite, fill, locks)
     log_to_folder(folder)
     log.info("run folder: %s", folder)
     return folder
@@ -248,5 +222,9 @@ def reopen_folder(
             log.warning("removed, being past epoch %d: %s", epoch, ", ".join(removed))
     drop_rows_after(folder, epoch)
     if not start.resumes:
+        try:
+            (folder / "model").mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"can't write {folder / 'model'}: {reason(error)}") from error
         log.info("%s stopped before its first checkpoint; starting it again", folder)
     return folder

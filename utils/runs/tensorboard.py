@@ -13,6 +13,7 @@ from tensorboardX.summary import image, scalar
 from torch import Tensor
 
 from utils.errors import RunError
+from utils.files import reason
 from utils.runs.records import EpochRow
 
 
@@ -62,4 +63,4 @@ class Tensorboard:
         try:
             yield
         except OSError as error:
-            raise RunError(f"can't write {self.folder}: {error.strerror}") from error
+            raise RunError(f"can't write {self.folder}: {reason(error)}") from error
