@@ -116,7 +116,7 @@ def train(program: Program, start: "Start") -> None:
 
     config = start.config
     parts = build(config, ("train",) if config.not_save_best else ("train", "val"), program)
-    state, position = load(start, parts.learner)
+    state, position = load(start, parts)
     parts.learner.distribute()
     folder = program.processes.from_first(lambda: open_folder(program, start, parts, state))
     if start.resumes:
@@ -147,6 +147,7 @@ def train(program: Program, start: "Start") -> None:
 
 def test(program: Program, start: "Start") -> None:
     """Test an lc-rnn in one pass over its test set, and print the accuracies."""
+    from dataset.class_lists import read_class_names
     from model.training.rows import accuracy_text
     from model.training.run import test_run
     from model.training.weights import load_classifier
@@ -154,7 +155,10 @@ def test(program: Program, start: "Start") -> None:
     config = start.config
     parts = build(config, ("test",), program)
     if start.content is not None:
-        load_classifier(parts.learner.model, start.content, parts.classes, config.test)
+        listed = None
+        if config.class_index:
+            listed = read_class_names(Path(config.class_index), parts.classes)
+        load_classifier(parts.learner.model, start.content, parts.classes, config.test, listed)
     folder = program.processes.from_first(lambda: open_folder(program, start, parts))
     loader = parts.loaders["test"]
     accuracies = test_run(config, parts.learner, loader, folder, program.interrupts)
@@ -183,22 +187,18 @@ def build(config: Config, modes: tuple[str, ...], program: Program) -> Parts:
     return parts
 
 
-def load(start: "Start", learner: "Learner") -> "tuple[State, Position | None]":
+def load(start: "Start", parts: Parts) -> "tuple[State, Position | None]":
     """Load the start's weights, and return the state and position to go on from."""
-    from model.training.saving import State, restore, restored_position
-    from model.training.weights import load_exactly, load_pretrained, weights_of
+    from model.training.restoring import restore
+    from model.training.saving import State
+    from model.training.weights import load_pretrained
 
     config, content = start.config, start.content
-    if content is None:
-        return State(), None
-    if not start.resumes:
-        weights = weights_of(content, "pretrained", config.pretrained)
-        load_pretrained(learner.model, weights, config.pretrained)
-        return State(), None
-    weights = weights_of(content, "resume", start.path)
-    load_exactly(learner.model, weights, "resume", start.path)
-    state = restore(content, learner, config)
-    return state, restored_position(content, learner.runtime.processes)
+    if content is not None and start.resumes:
+        return restore(content, start.path, parts.learner, config, parts.loaders["train"])
+    if content is not None:
+        load_pretrained(parts.learner.model, content, config.pretrained)
+    return State(), None
 
 
 def open_folder(

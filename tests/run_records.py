@@ -29,7 +29,9 @@ def records(folder: Path) -> dict[str, str]:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return read_checkpoint(path, "resume")["state_dict"]
+    """Return a checkpoint's weights under the model's own names."""
+    state = read_checkpoint(path, "resume")["state_dict"]
+    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def equal_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import torch
 
 from model.training.learner import Learner
-from model.training.meter import Meter, Position
+from model.training.meter import Meter
+from model.training.tensor_names import published
 from utils.config.flags import Config
-from utils.errors import RunError, UsageError
+from utils.errors import RunError
 from utils.logs import log
 from utils.runs import checkpoints
 from utils.runs.faults import Faults
 from utils.runs.records import EpochRow
 from utils.runtime.interrupts import Clock
-from utils.runtime.processes import Processes
 from utils.samples import Samples
 
 
@@ -197,7 +197,7 @@ class Saver:
             "iteration": state.iteration,
             "net": self.config.net,
             "model": self.config.model,
-            "state_dict": learner.model.state_dict(),
+            "state_dict": published(learner.model),
             "optimizer": learner.optimizer.state_dict(),
             "scaler": learner.scaler.state_dict(),
             "best_acc": best.top1 if best else 0.0,
@@ -214,50 +214,3 @@ def random_state(device: torch.device) -> dict[str, torch.Tensor]:
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
     return states
-
-
-def restore(content: dict[str, Any], learner: Learner, config: Config) -> State:
-    """Restore the optimizer, unless with --reset_lr, and torch's random states.
-
-    Returns the run's state. The random states of another number of processes are left out, with
-    a warning.
-    """
-    if not config.reset_lr:
-        learner.optimizer.load_state_dict(content["optimizer"])
-        for settings in learner.optimizer.param_groups:
-            settings["weight_decay"] = config.weight_decay
-        if content["scaler"] and learner.scaler.is_enabled():
-            learner.scaler.load_state_dict(content["scaler"])
-    processes, states = learner.runtime.processes, content["random_states"]
-    if len(states) == processes.count:
-        state = states[processes.rank]
-        torch.set_rng_state(state["torch"])
-        if "cuda" in state and learner.runtime.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda"], learner.runtime.device)
-    else:
-        log.warning(
-            "the run had %d processes and now has %d: dropout and negatives will differ",
-            len(states),
-            processes.count,
-        )
-    best = {phase: Best(*value) for phase, value in content["best"].items()}
-    return State(content["epoch"], content["iteration"], best)
-
-
-def restored_position(content: dict[str, Any], processes: Processes) -> Position | None:
-    """Return where this rank goes on within an epoch, if the checkpoint holds a position.
-
-    Raises UsageError unless as many processes saved it.
-    """
-    positions = content.get("position", [None])
-    if positions[0] is None:
-        return None
-    if len(positions) != processes.count:
-        raise UsageError(
-            f"the position was saved by {len(positions)} processes: start as many, or resume the "
-            "run's folder"
-        )
-    try:
-        return Position.from_plain(positions[processes.rank])
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"the position in {checkpoints.LAST} can't be read ({error})") from error

@@ -1,19 +1,22 @@
 """Load weights from a checkpoint into a model, whatever code base named them."""
 
-import re
 from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from model.training.tensor_names import BACKBONE, canonical, names_in_model, tensors_of
 from utils.errors import UsageError
 from utils.logs import log
+from utils.runs.structure import is_plain, shown
 from utils.samples import ClassInfo
 
 MIN_BACKBONE_SHARE = 0.9  # of the backbone's tensors that pretrained weights must cover
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm
-DUPLICATE_CELL = re.compile(r"^agg\.ConvGRUCell_(\d\d)\.")
+CLASSIFIER = ("final_fc.1.weight", "final_fc.1.bias")
 
 
 class Report(NamedTuple):
@@ -25,50 +28,132 @@ class Report(NamedTuple):
     other_size: list[str]
 
 
-def weights_of(content: dict[str, Any], flag: str, path: Path | str) -> dict[str, Tensor]:
-    """Return the file's `state_dict`, with one name for each tensor as in `canonical`."""
-    state = content.get("state_dict")
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+def weights_of(
+    model: nn.Module, content: dict[str, Any], flag: str, path: Path | str
+) -> dict[str, Tensor]:
+    """Return the weights that a file holds, under the model's names where they are the model's.
+
+    They are the file's `state_dict`, or the one dictionary in it that has the model's tensors, be
+    it the file itself. Raises UsageError if there is none, or no single one.
+    """
+    wanted = tensors_of(model)
+    found = dict(_sets_of_tensors(content, ""))
+    if "state_dict" in found:
+        found = {"state_dict": found["state_dict"]}
+    named = {place: _renamed(state, wanted, f"--{flag} {path}") for place, state in found.items()}
+    fitting = {
+        place: state for place, state in named.items() if not wanted.keys().isdisjoint(state)
+    }
+    if len(fitting) > 1:
+        raise UsageError(
+            f"--{flag} {path}: holds several models ({', '.join(fitting)}); save the weights of "
+            "one of them as state_dict"
+        )
+    if not named:
         raise UsageError(f"--{flag} {path}: has no state_dict; name a checkpoint of a model")
-    return {canonical(key): value for key, value in state.items()}
+    return next(iter((fitting or named).values()))
 
 
-def canonical(key: str) -> str:
-    """Return a tensor's name without `module.`, and with `agg.cell_list.0` for the GRU's cell."""
-    key = key.removeprefix("module.")
-    return DUPLICATE_CELL.sub(lambda match: f"agg.cell_list.{int(match[1])}.", key)
+def _sets_of_tensors(
+    value: dict[Any, Any], place: str, depth: int = 3
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield each dictionary of named tensors, after its place; what is no tensor is left out."""
+    named = {key: one for key, one in value.items() if isinstance(key, str)}
+    tensors = {key: one for key, one in named.items() if isinstance(one, Tensor)}
+    if tensors:
+        yield place, tensors
+    for key, one in named.items():
+        if isinstance(one, dict) and depth:
+            yield from _sets_of_tensors(one, f"{place}.{key}".lstrip("."), depth - 1)
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> Report:
-    """Copy every tensor whose name and shape fit; leave the rest of the model as it is."""
+def _renamed(state: dict[str, Tensor], wanted: Collection[str], told: str) -> dict[str, Tensor]:
+    """Return tensors under the model's names; raises UsageError if two come to one name."""
+    names = names_in_model(state, wanted)
+    renamed: dict[str, Tensor] = {}
+    sources: dict[str, str] = {}
+    for source, value in state.items():
+        name = names[source]
+        if name in renamed and not _same(renamed[name], value):
+            raise UsageError(
+                f"{told}: {sources[name]} and {source} are both {name}, with other values; save "
+                "the weights of one model"
+            )
+        renamed[name], sources[name] = value, source
+    return renamed
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if not (is_plain(one) and is_plain(other)) or one.shape != other.shape:
+        return False
+    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
+
+
+def load_weights(
+    model: nn.Module, weights: dict[str, Tensor], flag: str, path: Path | str
+) -> Report:
+    """Copy every tensor whose name and shape fit; leave the rest of the model as it is.
+
+    Raises UsageError for one that is not plain, or has values that are not finite numbers.
+    """
     report = Report([], [], [], [])
-    wanted = {canonical(key): value for key, value in model.state_dict().items()}
+    wanted = tensors_of(model)
     for key, value in wanted.items():
         if key not in weights:
             report.missing.append(key)
+        elif not is_plain(weights[key]):
+            raise UsageError(
+                f"--{flag} {path}: {key} is {shown(weights[key])}; save it as a dense one of real "
+                "numbers"
+            )
         elif weights[key].shape != value.shape:
             report.other_size.append(key)
         else:
-            value.copy_(weights[key])
+            kind = value.dtype if value.is_floating_point() else torch.float64
+            numbers = weights[key].detach().to(kind)
+            if not numbers.isfinite().all():
+                raise UsageError(
+                    f"--{flag} {path}: {key} has values that are not finite numbers; name a "
+                    "checkpoint from before the loss was lost"
+                )
+            if key.endswith("running_var") and numbers.min() < 0:
+                raise UsageError(f"--{flag} {path}: {key} has negative values, but is a variance")
+            value.copy_(numbers)
             report.loaded.append(key)
     report.unexpected.extend(key for key in weights if key not in wanted)
     return report
 
 
-def load_exactly(model: nn.Module, weights: dict[str, Tensor], flag: str, path: Path | str) -> None:
+def names_in_both(weights: dict[str, Tensor], model: nn.Module) -> str:
+    """Return the first names of a file's tensors and of the model's, for a message."""
+    first, wanted = (", ".join([*names][:3]) for names in (weights, tensors_of(model)))
+    return f"the file's tensors are {first[:200]}, …, and the model's {wanted}, …"
+
+
+def load_exactly(model: nn.Module, content: dict[str, Any], flag: str, path: Path | str) -> None:
     """Load all tensors of the model; raises UsageError if one is missing or has another shape."""
-    report = load_weights(model, weights)
+    load_all(model, weights_of(model, content, flag, path), flag, path)
+
+
+def load_all(model: nn.Module, weights: dict[str, Tensor], flag: str, path: Path | str) -> None:
+    """Load all tensors of the model; raises UsageError if one is missing or has another shape."""
+    report = load_weights(model, weights, flag, path)
     wrong = report.missing + report.other_size
     if wrong:
-        raise UsageError(f"--{flag} {path}: does not fit the model, e.g. {wrong[0]}")
+        what = "is missing" if report.missing else "has another shape"
+        raise UsageError(
+            f"--{flag} {path}: does not fit the model, e.g. {wrong[0]} {what}; name the flags that "
+            f"it was trained with ({names_in_both(weights, model)})"
+        )
 
 
-def load_pretrained(model: nn.Module, weights: dict[str, Tensor], path: str) -> Report:
+def load_pretrained(model: nn.Module, content: dict[str, Any], path: str) -> Report:
     """Load what fits, and log what was loaded, missing and left out.
 
     Raises UsageError if the backbone is another one, or too little of it is there.
     """
-    report = load_weights(model, weights)
+    weights = weights_of(model, content, "pretrained", path)
+    report = load_weights(model, weights, "pretrained", path)
     body = [key for key in report.other_size if not key.startswith("final_fc.")]
     if body:
         raise UsageError(
@@ -77,21 +162,19 @@ def load_pretrained(model: nn.Module, weights: dict[str, Tensor], path: str) -> 
     deeper = [
         key
         for key in report.unexpected
-        if key.startswith("backbone.") and not key.endswith(STATISTICS)
+        if key.startswith(BACKBONE) and not key.endswith(STATISTICS)
     ]
     if deeper:
         raise UsageError(
             f"--pretrained {path}: {deeper[0]} is no part of this backbone; "
             "name the --net that it is of"
         )
-    parameters = {
-        canonical(key) for key, _ in model.named_parameters() if key.startswith("backbone.")
-    }
+    parameters = {canonical(key) for key, _ in model.named_parameters() if key.startswith(BACKBONE)}
     covered = len(parameters.intersection(report.loaded)) / len(parameters)
     if covered < MIN_BACKBONE_SHARE:
         raise UsageError(
             f"--pretrained {path}: covers {covered:.0%} of the backbone; "
-            "name a checkpoint of a model with this --net"
+            f"name a checkpoint of a model with this --net ({names_in_both(weights, model)})"
         )
     log.info("pretrained weights from %s:", path)
     log.info("  loaded: %s", summary(report.loaded))
@@ -111,19 +194,62 @@ def summary(keys: list[str]) -> str:
 
 
 def load_classifier(
-    model: nn.Module, content: dict[str, Any], classes: tuple[ClassInfo, ...], path: str
+    model: nn.Module,
+    content: dict[str, Any],
+    classes: tuple[ClassInfo, ...],
+    path: str,
+    listed: tuple[str, ...] | None = None,
 ) -> None:
-    """Load a whole lc-rnn; raises UsageError unless its classes are those of the data set."""
-    weights = weights_of(content, "test", path)
-    if "final_fc.1.weight" not in weights:
+    """Load a whole lc-rnn, its classes in the order of the data set.
+
+    Their names are those that the checkpoint holds, else those `listed` by --class_index, else the
+    data set's, with a warning. Raises UsageError unless they are the classes of the data set.
+    """
+    weights = weights_of(model, content, "test", path)
+    if CLASSIFIER[0] not in weights:
         raise UsageError(
             f"--test {path}: has no classifier; finetune it first (--model lc-rnn --pretrained)"
         )
-    count = len(weights["final_fc.1.weight"])
-    names = content.get("classes")
-    if count != len(classes) or (names and names != [info.name for info in classes]):
+    own = [info.name for info in classes]
+    names = class_names(content, path, listed)
+    count = len(names or own)
+    if is_plain(rows := weights[CLASSIFIER[0]]):  # else load_exactly says what it is
+        count = rows.shape[0] if rows.dim() else 0
+    other = sorted(set(names or own) ^ set(own))
+    if count != len(own) or len(names or own) != count or other:
+        example = f", e.g. {other[0]!r}" if other else ""
         raise UsageError(
-            f"--test {path}: its {count} classes are not the {len(classes)} of this dataset; "
+            f"--test {path}: its {count} classes are not the {len(own)} of this dataset{example}; "
             "name the dataset and the flags that it was trained with"
         )
-    load_exactly(model, weights, "test", path)
+    if names is None:
+        log.warning(
+            "--test %s: names no classes, so their order is taken to be the data set's own "
+            "(classInd.txt: %s, …); --class_index FILE names another",
+            path,
+            ", ".join(own[:3]),
+        )
+    elif names != own:
+        log.info("its classes are in another order: they are put in that of the data set")
+        order = [names.index(name) for name in own]
+        for key in CLASSIFIER:
+            if key in weights and is_plain(weights[key]) and weights[key].shape[:1] == (count,):
+                weights[key] = weights[key][order]
+    load_all(model, weights, "test", path)
+
+
+def class_names(
+    content: dict[str, Any], path: str, listed: tuple[str, ...] | None
+) -> list[str] | None:
+    """Return the names of a classifier's classes in its order; None if nothing tells them."""
+    stored = content.get("classes")
+    if stored is None:
+        return None if listed is None else list(listed)
+    if not isinstance(stored, list) or not all(isinstance(name, str) for name in stored):
+        raise UsageError(f"--test {path}: classes is {shown(stored)}, not a list of names")
+    if listed is not None and list(listed) != stored:
+        raise UsageError(
+            f"--class_index: {path} holds the names of its classes itself, in another order or "
+            "other ones; leave the flag out"
+        )
+    return stored

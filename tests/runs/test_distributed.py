@@ -24,7 +24,7 @@ from forked import (
 from model.dpc import score
 from model.losses import contrastive_loss
 from model.training.tasks import ContrastiveTask
-from run_records import equal_weights, only, records, same_weights
+from run_records import equal_weights, only, records, same_weights, weights
 from small_runs import ON_CPU, TINY, run, video_flags
 from utils.errors import PREEMPTED
 from utils.runs.records import MEASURED
@@ -317,7 +317,7 @@ def test_ranks_that_see_other_pretrained_weights_take_rank_0s(
     flags = [*TINY, "--num_epochs", 0, "--pretrained", "weights.pth.tar", "--output_dir", "out"]
     made = weights_of_ranks(starter, tmp_path, *flags)
     assert equal_weights(*made)
-    assert equal_weights(made[0], torch.load(epochs[0], weights_only=True)["state_dict"])
+    assert equal_weights(made[0], weights(epochs[0]))
 
 
 @pytest.mark.parametrize("second", ["an older checkpoint", "no folder"])
@@ -332,4 +332,4 @@ def test_ranks_that_see_another_run_folder_take_rank_0s(second, starter, pretrai
     assert equal_weights(*made)
     assert pd.read_csv(tmp_path / "0/run/epochs.csv")["epoch"].max() == 4
     last = tmp_path / "0/run/model/epoch4_unexp.pth.tar"
-    assert equal_weights(made[0], torch.load(last, weights_only=True)["state_dict"])
+    assert equal_weights(made[0], weights(last))

@@ -125,7 +125,7 @@ def test_a_damaged_position_gives_way_to_the_last_epoch(pretrained_run, tmp_path
     folder = stopped_run(tmp_path)
     (folder / LAST).write_bytes((folder / LAST).read_bytes()[:1000])
     assert run("--resume", folder) == 0
-    assert "last.pth.tar: can't be loaded" in capsys.readouterr().err
+    assert "last.pth.tar: is damaged or cut off" in capsys.readouterr().err
     same_end(folder, pretrained_run)
 
 

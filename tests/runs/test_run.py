@@ -138,7 +138,7 @@ def test_resume_takes_the_furthest_readable_checkpoint(pretrained_run, tmp_path,
     newest = folder / "model/epoch3_unexp.pth.tar"
     newest.write_bytes(newest.read_bytes()[:1000])
     assert run("--resume", folder) == 0
-    assert "epoch3_unexp.pth.tar: can't be loaded" in capsys.readouterr().err
+    assert "epoch3_unexp.pth.tar: is damaged or cut off" in capsys.readouterr().err
     assert records(folder) == records(pretrained_run)
 
 

@@ -1,5 +1,6 @@
 """Checkpoint files: written whole, read without running code, in every format in circulation."""
 
+import json
 import os
 import threading
 from collections import OrderedDict
@@ -14,8 +15,8 @@ from forked import LIMIT
 from model.dpc import DPC_RNN
 from model.lc import LC_RNN
 from model.training.learner import Learner
-from model.training.weights import load_exactly, load_pretrained, weights_of
-from published import save_as_published
+from model.training.weights import load_exactly, load_pretrained
+from published import PARITY, save_as_published
 from run_records import only
 from small_runs import TINY, run
 from utils.errors import RunError, UsageError
@@ -51,7 +52,7 @@ def test_a_published_file_loads_into_the_classifier(published):
     assert content["epoch"] == 100
     assert content["best_acc"] == 0.5
     classifier = LC_RNN("resnet18", 32, 2, 5, 7)
-    report = load_pretrained(classifier, weights_of(content, "pretrained", "f"), "f")
+    report = load_pretrained(classifier, content, "f")
     loaded = classifier.state_dict()
     for key, value in model.state_dict().items():
         if not key.startswith("network_pred"):
@@ -88,7 +89,7 @@ def test_files_of_the_gabor_code_base_are_read(tmp_path):
     read = read_checkpoint(path, "pretrained")
     assert read["data_seed"] == 100
     assert read["best_acc"][1] == np.float32(0.2)
-    load_exactly(DPC_RNN("resnet18", 32, 2, 5, 1), weights_of(read, "resume", "f"), "resume", "f")
+    load_exactly(DPC_RNN("resnet18", 32, 2, 5, 1), read, "resume", "f")
 
 
 @pytest.mark.slow
@@ -96,7 +97,10 @@ def test_our_files_load_where_the_published_ones_do(pretrained_run):
     content = torch.load(pretrained_run / "model/epoch1.pth.tar", weights_only=True)
     assert {"epoch", "net", "state_dict", "best_acc", "optimizer", "iteration"} <= content.keys()
     assert type(content["best_acc"]) is float
-    DPC_RNN("resnet18", 32, 2, 5, 1).load_state_dict(content["state_dict"])
+    published = json.loads((PARITY / "dpc-rnn_resnet18_state_dict.json").read_text())
+    assert list(content["state_dict"]) == [f"module.{key}" for key in published]
+    wrapped = torch.nn.DataParallel(DPC_RNN("resnet18", 32, 2, 5, 1))
+    wrapped.load_state_dict(content["state_dict"], strict=True)
 
 
 @pytest.mark.slow
@@ -145,7 +149,7 @@ def test_the_aggregators_cell_may_be_listed_once(names):
         if not key.startswith("agg") or any(name in key for name in names)
     }
     twin = DPC_RNN("resnet18", 32, 1, 1, 1)
-    load_exactly(twin, weights_of({"state_dict": state}, "resume", "f"), "resume", "f")
+    load_exactly(twin, {"state_dict": state}, "resume", "f")
     for key, value in model.state_dict().items():
         assert torch.equal(twin.state_dict()[key], value)
 

@@ -2,30 +2,55 @@
 
 import os
 import re
+import shlex
 import shutil
-import zipfile
+import warnings
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from numpy._core import multiarray
 
 from utils.errors import RunError, UsageError
-from utils.files import replacing
+from utils.files import reason, regular_only, replacing
 from utils.logs import log
+from utils.runs.contents import check_content
 from utils.runs.folder import CHECKPOINT_SUFFIX
+from utils.runs.foreign import fault_of
+from utils.runs.structure import MisfitError
 
 LAST = f"last{CHECKPOINT_SUFFIX}"  # a position within an epoch
 KEPT_EPOCHS = 2  # so many newest checkpoints are never pruned
-NEEDED = ("epoch", "iteration", "state_dict", "optimizer", "scaler", "best", "random_states")
 EPOCH_NAME = re.compile(r"epoch(\d+)(?:_unexp)?" + re.escape(CHECKPOINT_SUFFIX))
 BEST_NAME = re.compile(r"best(?:_unexp)?_epoch(\d+)" + re.escape(CHECKPOINT_SUFFIX))
 
 # NumPy scalars and arrays, in older files under the names that NumPy had then
 NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u4", "u8")
+# what others keep beside the weights, and what such things are made of: it is read as dictionaries
+HOLDERS = (
+    *("argparse.Namespace", "types.SimpleNamespace", "easydict.EasyDict", "yacs.config.CfgNode"),
+    *("collections.defaultdict", "builtins.dict", "builtins.list", "builtins.set", "builtins.int"),
+    *("builtins.float", "builtins.str", "builtins.tuple", "builtins.bool"),
+    *(
+        f"pathlib.{module}{name}"
+        for module in ("", "_local.")
+        for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+    ),
+)
+
+
+class Holder:
+    """Stands for any type that holds values: what would be made of it becomes a dictionary."""
+
+    def __new__(cls, *_: object) -> OrderedDict:  # type: ignore[misc]
+        """Make a dictionary, the one type that the unpickler fills in every way."""
+        return OrderedDict()
+
+
 SAFE_GLOBALS: list[Any] = [
     np.dtype,
     np.ndarray,
@@ -36,52 +61,80 @@ SAFE_GLOBALS: list[Any] = [
         for function in (multiarray.scalar, multiarray._reconstruct)
         for module in ("core", "_core")
     ),
+    *((Holder, name) for name in HOLDERS),
 ]
+UNKNOWN_TYPE = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
     """Read the file that a flag names to the CPU, and run no code in it; raises UsageError."""
-    path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"--{flag} {path}: no such file")
+    told = f"--{flag} {path}"
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises anything for a damaged or foreign file
-        reason = str(error).split("\n")[0]
-        if "Unsupported global" in str(error) or "weights_only" in str(error).lower():
-            reason = "it holds more than weights and plain values, or is no checkpoint"
-        raise UsageError(
-            f"--{flag} {path}: can't be loaded ({reason[:120]}); name a whole checkpoint"
-        ) from error
+        with open(path, "rb", opener=regular_only) as file:
+            if fault := fault_of(file, str(path)):
+                raise UsageError(f"{told}: {fault}")
+            content = _unpickled(file, told, Path(path))
+    except FileNotFoundError as error:
+        raise UsageError(f"{told}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+        raise UsageError(f"{told}: can't be read ({reason(error)}); name a checkpoint") from error
     if not isinstance(content, dict):
-        raise UsageError(f"--{flag} {path}: holds no dictionary; name a checkpoint of this program")
+        raise UsageError(f"{told}: holds no dictionary; name a checkpoint of this program")
     return content
 
 
+def _unpickled(file: BinaryIO, told: str, path: Path) -> Any:
+    """Return what torch.save wrote into the open file."""
+    left = os.fstat(file.fileno()).st_size
+
+    def on_cpu(storage: Any, _: str) -> Any:
+        nonlocal left
+        left -= storage.nbytes()
+        if left < 0:
+            raise ValueError("its tensors are larger than the file")
+        return storage
+
+    file.seek(0)
+    try:
+        with torch.serialization.safe_globals(SAFE_GLOBALS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd files; what matters is raised
+            return torch.load(file, map_location=on_cpu, weights_only=True)
+    except Exception as error:  # the unpickler raises anything for a damaged or foreign file
+        if unknown := UNKNOWN_TYPE.search(str(error)):
+            raise UsageError(
+                f"{told}: holds more than weights and plain values: {unknown[1]}, which could run "
+                "code, so the file isn't read; only if you trust it, save its weights alone, which "
+                f"runs such code: {resaving(path)}"
+            ) from error
+        raise UsageError(
+            f"{told}: can't be loaded ({reason(error)[:120]}); name a whole checkpoint"
+        ) from error
+
+
+def resaving(path: Path) -> str:
+    """Return a command that saves the weights of a file alone; it runs what code is in the file."""
+    stem = path.name.removesuffix(".tar").removesuffix(".pth")
+    code = (
+        f"import torch; c = torch.load({str(path)!r}, 'cpu', weights_only=False); "
+        "w = c.get('state_dict', c) if isinstance(c, dict) else c.state_dict(); "
+        f"torch.save({{'state_dict': w}}, {str(path.with_name(f'{stem}_weights.pth.tar'))!r})"
+    )
+    return f"python -c {shlex.quote(code)}"
+
+
 def read_to_resume(path: Path) -> dict[str, Any]:
-    """Read a complete and undamaged checkpoint of a run; raises UsageError."""
+    """Read a checkpoint that a run can go on from; raises UsageError."""
     content = read_checkpoint(path, "resume")
     if "config" not in content:
         raise UsageError(
             f"--resume {path}: holds no configuration, so it is of another program; "
             "start from its weights with --pretrained"
         )
-    missing = [key for key in NEEDED if key not in content]
-    if missing:
-        raise UsageError(f"--resume {path}: lacks {', '.join(missing)}; name a whole checkpoint")
-    if not _sums_agree(path):
-        raise UsageError(f"--resume {path}: was damaged after it was written; name a whole one")
-    return content
-
-
-def _sums_agree(path: Path) -> bool:
-    """Compare the file's check sums, which torch ignores when it reads tensors."""
     try:
-        with zipfile.ZipFile(path) as file:
-            return file.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
+        check_content(content)
+    except MisfitError as error:
+        raise UsageError(f"--resume {path}: {error}; name another checkpoint") from error
+    return content
 
 
 def furthest_readable(folder: Path, processes: int) -> tuple[Path, dict[str, Any]] | None:

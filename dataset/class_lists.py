@@ -1,0 +1,28 @@
+"""The order of a classifier's classes, as a file lists them."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataset.split_files import class_folder, read_classes
+from utils.errors import UsageError
+from utils.files import read_lines
+from utils.samples import ClassInfo
+
+
+def read_class_names(path: Path, classes: Sequence[ClassInfo]) -> tuple[str, ...]:
+    """Return the names in a list of `index name` lines, or of names alone, in its order.
+
+    They are spelt as those of the data set's `classes` where they name the same folder. Raises
+    UsageError.
+    """
+    try:
+        lines = [line.strip() for line in read_lines(path) if line.strip()]
+        numbered = all(re.match(r"\d+[ ,]", line) for line in lines)
+        names = read_classes(path) if numbered and lines else tuple(lines)
+    except UsageError as error:
+        raise UsageError(f"--class_index {error}") from error
+    if len(set(names)) < len(names) or not names:
+        raise UsageError(f"--class_index {path}: is empty, or lists a class twice")
+    spelt = {class_folder(info.name): info.name for info in classes}
+    return tuple(spelt.get(class_folder(name), name) for name in names)
