@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from lists import quoted
 from members import FILE, FOLDER, OTHER, ArchiveError, Member
 from rar import RAR_TOOLS, rar_extract, rar_members, rar_programs
 from utils.errors import UsageError
@@ -25,7 +26,6 @@ from utils.files import reason, regular_only
 CHUNK = 1 << 20  # bytes
 LONGEST_TAIL = 64 * CHUNK  # of a tar file, behind its last member
 LONGEST_NAME, LONGEST_PATH, DEEPEST = 255, 1000, 50  # bytes of a name, of a path; folders
-SHOWN = 100  # characters of a name in a message
 WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|\?xml)", re.I)
 
 Plan = Callable[[list[str]], dict[str, str]]  # all files' names → places of the wanted ones
@@ -83,7 +83,7 @@ def move(source: Path, target: Path, places: dict[str, str]) -> None:
     for name in places:
         path = root / name
         if not path.is_file() or path.resolve() != path:
-            raise ArchiveError(f"{name!r} did not come out")
+            raise ArchiveError(f"{quoted(name)} did not come out")
     for name, place in places.items():
         (target / place).parent.mkdir(parents=True, exist_ok=True)
         os.replace(source / name, target / place)
@@ -121,7 +121,7 @@ def files_in(archive: Path, members: Iterable[Member], room: int) -> list[str]:
     names, size = [], 0
     for member in members:
         if fault := unsafe(member):
-            raise UsageError(f"{archive}: refused, its member {member.name[:SHOWN]!r} {fault}")
+            raise UsageError(f"{archive}: refused, its member {quoted(member.name)} {fault}")
         if member.kind == FILE:
             names.append(member.name)
         size += member.size
@@ -141,7 +141,9 @@ def refuse_shared_places(archive: Path, names: list[str], places: dict[str, str]
     wanted = Counter(PurePosixPath(places[name]) for name in names if name in places)
     place, count = wanted.most_common(1)[0]
     if count > 1:
-        raise UsageError(f"{archive}: refused, {count} of its members would become {str(place)!r}")
+        raise UsageError(
+            f"{archive}: refused, {count} of its members would become {quoted(str(place))}"
+        )
 
 
 def unsafe(member: Member) -> str | None:

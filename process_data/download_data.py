@@ -126,7 +126,7 @@ def unpack_archives_of_videos(
         unpack(archive, hidden / "archives", flat_places(".rar"))
         parts = sorted((hidden / "archives").iterdir())
         calls = [(unpack_videos, endings, path, hidden / "videos") for path in parts]
-        good = list(command_line.in_parallel(succeeds, calls, num_workers, "classes"))
+        good = list(command_line.in_parallel(succeeds, calls, num_workers, "classes", killed))
         found = [p.relative_to(hidden / "videos").as_posix() for p in hidden.glob("videos/*/*")]
         move(hidden / "videos", videos, {name: name for name in found})
     finally:
@@ -135,13 +135,19 @@ def unpack_archives_of_videos(
         raise ArchiveError(f"{archive}: {good.count(False)} of its {len(good)} archives failed")
 
 
+def killed(reason: str, _: object, __: Endings, archive: Path, videos: Path) -> bool:
+    """Log that the process that unpacked an archive has ended, which is no success."""
+    log.error("%s: its process was ended (%s)", archive, reason)
+    return False
+
+
 # ------------------------------------------------------------------ what was found
 
 
 def report(root: Path, info: DatasetInfo) -> None:
     """Log the counts, and a warning where they are not the published ones."""
     folders = len(visible_folders(root / "videos"))
-    videos = len(video_files(root / "videos", info.endings))
+    videos = len(video_files(root / "videos"))
     log.info("%s: %d classes, %d videos", info.name, folders, videos)
     counts = {"classes": (folders, info.num_classes), "videos": (videos, info.num_videos)}
     for noun, (found, published) in counts.items():

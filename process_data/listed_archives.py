@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 from archives import unpack
 from command_line import log
-from dataset.frames import is_packed, tar_of
+from dataset.packed_frames import is_packed, tar_of
 from downloads import Store, download, file_name, succeeds
 from folders import video_files
-from lists import read_names
+from lists import quoted, read_names
 from members import ArchiveError
 from places import labelled_places, visible
 from published_splits import annotated_classes, annotation_file, read_annotations
@@ -55,10 +55,8 @@ def addresses_in(archive_list: Path) -> list[str]:
     lines = read_names(archive_list)
     for line in lines:
         if not line.name.startswith(("http://", "https://")) or not file_name(line.name):
-            raise UsageError(
-                f"{archive_list}, line {line.line}: is no address of an archive: {line.name!r}; "
-                "delete the file and run again"
-            )
+            told = f"{quoted(line.name)} is no address of an archive; delete the file and run again"
+            raise UsageError(f"{archive_list}, line {line.line}: {told}")
     return [line.name for line in lines]
 
 
@@ -101,7 +99,7 @@ def get_replacements(store: Store, info: DatasetInfo, keep_archives: bool) -> No
     name, sizes, classes = file_name(url), {}, {}
     if not store.is_done(name, "videos"):
         classes = annotated_classes(info, store.root)
-        found = video_files(videos, info.endings)
+        found = video_files(videos)
         sizes = {path: path.stat().st_size for path in found if path.is_file()}
     there = {path.name: path.relative_to(videos).as_posix() for path in sizes}
     get_part(store, info, name, url, classes, there=there)

@@ -12,13 +12,16 @@ from typing import NamedTuple
 
 from command_line import first_few, log
 from dataset.split_files import class_folder
+from folders import fault_of_name
 from utils.errors import UsageError
 from utils.files import read_lines
 
 QUOTED = re.compile(r'"((?:[^"]|"")*)"[\s,;]*(.*)')
-NUMBER = r'"?(\d+)(?:[.,]0+)?"?'
+NUMBER = r'"?(\d{1,9})(?:[.,]0+)?"?'
 NAME_AND_NUMBER = re.compile(rf"(.*?)[\s,;]+{NUMBER}")
 NUMBER_AND_NAME = re.compile(rf'{NUMBER}[\s,;]+"?(.*?)"?')
+
+SHOWN = 100  # characters
 
 Video = tuple[str, str]
 """Class folder, name without ending."""
@@ -51,8 +54,8 @@ def read_names(path: Path) -> list[Line]:
     lines = []
     for line, text in _full_lines(path):
         name, behind = text, ""
-        if quoted := QUOTED.fullmatch(text):
-            name, behind = quoted[1].replace('""', '"').strip(), quoted[2]
+        if field := QUOTED.fullmatch(text):
+            name, behind = field[1].replace('""', '"').strip(), field[2]
         if number := re.fullmatch(NUMBER, behind):
             lines.append(Line(line, name, int(number[1])))
         elif number := NAME_AND_NUMBER.fullmatch(name):
@@ -68,7 +71,9 @@ def read_numbered(path: Path) -> list[str]:
     for line, text in _full_lines(path):
         found = NUMBER_AND_NAME.fullmatch(text.strip('"'))
         if not found or found[2] in numbers or int(found[1]) in numbers.values():
-            raise UsageError(f"{path}, line {line}: is not 'number name', each once: {text!r}")
+            raise UsageError(
+                f"{path}, line {line}: is not 'number name', each once: {quoted(text)}"
+            )
         numbers[found[2]] = int(found[1])
     return sorted(numbers, key=numbers.__getitem__)
 
@@ -112,7 +117,7 @@ def sound(path: Path, entries: list[Entry]) -> list[Entry]:
     for entry in entries:
         for name in entry.video:
             if fault := misplaced(name):
-                raise UsageError(f"{path}, line {entry.line}: the name {name!r} {fault}")
+                raise UsageError(f"{path}, line {entry.line}: the name {quoted(name)} {fault}")
         if all(map(writable, entry.video)):
             kept.setdefault((entry.video, entry.use), entry)
         else:
@@ -124,6 +129,11 @@ def sound(path: Path, entries: list[Entry]) -> list[Entry]:
     return list(kept.values())
 
 
+def quoted(text: str) -> str:
+    """Return a line or a name as messages show it: in quotes, and not all of a long one."""
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")
+
+
 def misplaced(name: str) -> str:
     """Return why a name can't be that of a folder; empty for one that can."""
     if "/" in name:
@@ -133,12 +143,12 @@ def misplaced(name: str) -> str:
     return "is no name" if name in ("", ".", "..") else ""
 
 
-UNWRITABLE = "whose names aren't UTF-8, or hold a line end or a backslash"
+UNWRITABLE = "whose names aren't UTF-8, or hold a control character or a backslash"
 
 
 def writable(name: str) -> bool:
     """Return whether split files can hold a name; see UNWRITABLE."""
-    return not re.search("[\r\n\\\\\ud800-\udfff]", name)
+    return not fault_of_name(name)
 
 
 def _full_lines(path: Path) -> list[tuple[int, str]]:

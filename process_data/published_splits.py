@@ -18,7 +18,7 @@ import numpy as np
 from command_line import log
 from dataset.split_files import class_folder
 from folders import video_files
-from lists import Entry, Video, read_names, read_table, sound
+from lists import Entry, Video, quoted, read_names, read_table, sound
 from utils.config.datasets import DatasetInfo
 from utils.errors import UsageError
 
@@ -52,7 +52,9 @@ def list_per_class(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
         entries = []
         for line, text, use in read_names(path):
             if use not in USES:
-                raise UsageError(f"{path}, line {line}: ends with none of 0, 1 and 2: {text!r}")
+                raise UsageError(
+                    f"{path}, line {line}: ends with none of 0, 1 and 2: {quoted(text)}"
+                )
             video = relative(path, line, text, "NAME.avi")
             entries.append(Entry(line, class_name, video.stem, USES[use]))
         for entry in sound(path, entries):
@@ -73,7 +75,7 @@ def relative(path: Path, line: int, text: str, form: str) -> PurePosixPath:
     video = PurePosixPath(text.replace("\\", "/"))
     is_absolute = video.is_absolute() or re.match("[A-Za-z]:", text)
     if is_absolute or ".." in video.parts or len(video.parts) < form.count("/") + 1:
-        raise UsageError(f"{path}, line {line}: {text!r} must be a path such as {form}")
+        raise UsageError(f"{path}, line {line}: {quoted(text)} must be a path such as {form}")
     return video
 
 
@@ -130,7 +132,7 @@ def seeded(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
 
     The videos are the same for all eyes, so the splits are too.
     """
-    videos = video_files(root / "videos", info.endings)
+    videos = video_files(root / "videos")
     names = {(class_folder(path.parent.name), path.stem) for path in videos}
     by_class: dict[str, list[Video]] = {}
     for video in sorted(names or there):

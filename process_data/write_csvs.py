@@ -13,7 +13,9 @@ from itertools import combinations
 from pathlib import Path
 
 from command_line import find_asked, first_few, log, parser, run_script
-from dataset.frames import frame_numbers, tar_folder
+from dataset.frames import frame_files
+from dataset.packed_frames import tar_folder
+from dataset.pictures import FrameError
 from dataset.split_files import (
     CLASSES_FILE,
     Row,
@@ -23,7 +25,7 @@ from dataset.split_files import (
     write_root,
     write_rows,
 )
-from folders import has_holes, visible_folders
+from folders import shown, visible_folders
 from lists import UNWRITABLE, Video, read_numbered, writable
 from pack_frames import packed_counts
 from published_splits import SPLIT_LISTS, Splits
@@ -80,7 +82,7 @@ def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
         for (folder, video), count in counts.items()
         if writable(folder + video)
     }
-    if bad := ["/".join(names) for names in counts if not writable("".join(names))]:
+    if bad := [shown("/".join(names)) for names in counts if not writable("".join(names))]:
         log.warning("left out %d videos %s: %s", len(bad), UNWRITABLE, first_few(bad))
     if not there:
         raise UsageError(f"{frames}: holds no frames; run process_data/extract_frames.py")
@@ -90,11 +92,10 @@ def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
 def _count_class(folder: Path) -> dict[tuple[str, str], int]:
     counts = {}
     for video in visible_folders(folder):
-        numbers = frame_numbers(video)
-        if has_holes(numbers):
-            log.warning("%s: left out, its frames are not numbered 1, 2, 3, …", video)
-        elif numbers:
-            counts[folder.name, video.name] = len(numbers)
+        try:
+            counts[folder.name, video.name] = len(frame_files(video))
+        except FrameError as error:
+            log.warning("%s: left out, %s", shown(str(video)), shown(error.reason))
     return counts
 
 
@@ -150,10 +151,9 @@ def _warn_of_videos(
     split: str, info: DatasetInfo, listed: list[Video], missing: list[Video]
 ) -> None:
     if missing:
-        log.warning(
-            "%s: %d of its %d videos have no frames and are left out: %s",
-            *(split, len(missing), len(listed), first_few(["/".join(video) for video in missing])),
-        )
+        message = "%s: %d of its %d videos have no frames and are left out: %s"
+        names = first_few([shown("/".join(video)) for video in missing])
+        log.warning(message, split, len(missing), len(listed), names)
     published = info.split_sizes.get(split, len(listed))
     if len(listed) != published:
         log.warning("%s: lists %d videos, the published one %d", split, len(listed), published)
