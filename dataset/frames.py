@@ -1,152 +1,133 @@
-"""Frames of a video: JPEG files in a folder, or the same packed in a tar file of their class.
+"""Frames of a video: files in a folder, or the same packed in a tar file of their class.
 
-A folder `frames/{class}/{video}` holds `image_00001.jpg` and so on. Packed frames are members
-`{video}/image_00001.jpg` of `frames_tar/{class}.tar`, with an index beside it:
-`{class}.frames.npy`, int64 [M, 2], has the byte offset and size of each frame in the tar, and
-`{class}.videos.csv` has rows `video,first row in that array,number of frames`.
+A folder `frames/{class}/{video}` holds `image_00001.jpg` and so on. Frames that others made are
+read too, if all JPEG or PNG files in the folder that end in a number are one series: with the same
+text before the number and the same ending, numbered one by one from 0 or 1, with zeros in front or
+without.
 """
 
 import os
-from collections.abc import Callable
-from functools import lru_cache
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-OPEN_TARS = 64  # at a time, in each process
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-LONGEST_TAIL = 64  # bytes that some programs leave after a picture's end
+from dataset.packed_frames import Span, frame_file, is_packed, open_tar, tar_of
+from dataset.pictures import FrameError, decode, read_file
+from utils.files import reason
 
-
-class FrameError(Exception):
-    """A frame that is missing, or is no picture."""
-
-    def __init__(self, path: str, reason: str):
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
+EXPECTED = f"{frame_file(1)}, {frame_file(2)}, …"
+# no hidden files, which macOS leaves beside others
+NUMBERED = re.compile(r"((?!\.).*?)([0-9]{1,9})(\.(?:jpe?g|png))", re.IGNORECASE | re.DOTALL)
+SHOWN = 3  # names in a message
 
 FrameReader = Callable[[int], np.ndarray]
 """Frame number, from 0 → uint8 [H, W, 3], blue green red; raises FrameError."""
 
 
-class Span(NamedTuple):
-    """The rows of a video in the array of its class's tar."""
+class Naming(NamedTuple):
+    """How the frames in a folder are named.
 
-    first: int = 0
-    frames: int = 0
+    Numbers have at least so many `digits`, with zeros in front, and start with `first`.
+    """
+
+    before: str = "image_"
+    digits: int = 5
+    ending: str = ".jpg"
+    first: int = 1
+
+    def file(self, frame: int) -> str:
+        """Return the name of a frame's file; frames count from 0."""
+        return f"{self.before}{self.first + frame:0{self.digits}}{self.ending}"
 
 
-def frame_file(number: int) -> str:
-    """Return the name of a frame's file; frames are numbered from 1."""
-    return f"image_{number:05}.jpg"
+PUBLISHED = Naming()
 
 
-def frame_numbers(folder: Path) -> set[int]:
-    """Return the numbers of the frames in a video's folder; none if there is no folder."""
+def list_frames(folder: Path) -> tuple[Naming, set[int]]:
+    """Return how the frames in a folder are named, and which are there, from 0.
+
+    Files named as published come before others. Raises FrameError if there are none, or if they
+    are no single series.
+    """
+    series: dict[tuple[str, str], set[str]] = defaultdict(set)
+    names = []
     try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    numbers = (name[6:-4] for name in names if name.startswith("image_") and name.endswith(".jpg"))
-    return {int(number) for number in numbers if number.isdecimal()}
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                names.append(entry.name)
+                if (match := NUMBERED.fullmatch(entry.name)) and _is_file(entry):
+                    series[match[1], match[3]].add(match[2])
+    except (OSError, ValueError) as error:  # ValueError: no path
+        raise FrameError(str(folder), reason(error).lower()) from error
+    naming, numbers = PUBLISHED, _numbers(series.get((PUBLISHED.before, PUBLISHED.ending), ()), 5)
+    if not numbers and len(series) == 1:
+        [((before, ending), texts)] = series.items()
+        naming = Naming(before, min(map(len, texts)), ending)
+        numbers = _numbers(texts, naming.digits)
+        if len(numbers) < len(texts):
+            numbers.clear()
+    if not numbers:
+        of_each = [f"{before}{min(texts)}{ending}" for (before, ending), texts in series.items()]
+        shown = ", ".join(map(repr, sorted(of_each if len(series) > 1 else names)[:SHOWN]))
+        raise FrameError(str(folder), f"holds no frames {EXPECTED}, but {shown or 'nothing'}")
+    first = 0 if 0 in numbers else 1
+    return naming._replace(first=first), {number - first for number in numbers}
 
 
-def tar_folder(frames: Path) -> Path:
-    """Return the folder that takes the place of a folder of frames when they are packed."""
-    return frames.parent / f"{frames.name}_tar"
+def _is_file(entry: os.DirEntry) -> bool:
+    with suppress(OSError):  # links in a circle
+        return entry.is_file()
+    return False
 
 
-def tar_of(folder: Path) -> Path:
-    """Return the tar file that holds the frames of a video's folder if they are packed."""
-    return tar_folder(folder.parents[1]) / f"{folder.parent.name}.tar"
+def _numbers(texts: Collection[str], digits: int) -> set[int]:
+    """Return the numbers that are written with at least so many digits, and no zero more."""
+    return {int(text) for text in texts if f"{int(text):0{digits}}" == text}
 
 
-def index_files(tar: Path) -> tuple[Path, Path]:
-    """Return the array of frames and the table of videos that lie beside a tar."""
-    return tar.with_suffix(".frames.npy"), tar.with_suffix(".videos.csv")
+def frame_files(folder: Path) -> list[str]:
+    """Return the names of a folder's frames in order; raises FrameError for none, and for gaps."""
+    naming, there = list_frames(folder)
+    files = [naming.file(frame) for frame in range(len(there))]
+    if gaps := set(range(len(there))) - there:
+        raise FrameError(str(folder), f"lacks {files[min(gaps)]}; {len(there)} frames are there")
+    return files
 
 
-def is_packed(folder: Path) -> bool:
-    """Return whether the video's class is packed."""
-    return tar_of(folder).is_file()
-
-
-def packed_span(folder: Path) -> Span:
-    """Return a packed video's rows in its tar; none if it isn't there, or the index is broken."""
+def frames_there(folder: Path) -> Collection[int]:
+    """Return which of a video's frames are there, from 0, packed or not."""
     try:
-        return open_tar(tar_of(folder)).videos.get(folder.name, Span())
+        if is_packed(folder):
+            return range(open_tar(tar_of(folder)).videos.get(folder.name, Span()).frames)
+        return list_frames(folder)[1]
     except FrameError:
-        return Span()
+        return ()
 
 
 def is_there(folder: Path) -> bool:
     """Return whether the video's frames are there, packed or not."""
-    return packed_span(folder).frames > 0 if is_packed(folder) else folder.is_dir()
+    return len(frames_there(folder)) > 0 if is_packed(folder) else os.path.isdir(folder)
 
 
 def reader(folder: Path) -> FrameReader:
-    """Return a reader of the video's frames; raises FrameError for a tar that can't be read."""
-    if not is_packed(folder):
-        return lambda frame: _read_file(f"{folder}/{frame_file(frame + 1)}")
-    tar = open_tar(tar_of(folder))
-    return lambda frame: tar.frame(folder.name, frame)
+    """Return a reader of the video's frames; raises FrameError if it can't be found how."""
+    if is_packed(folder):
+        tar = open_tar(tar_of(folder))
+        return lambda frame: tar.frame(folder.name, frame)
+    naming = PUBLISHED
+    # a folder of a thousand names isn't listed for a clip of some
+    if not os.path.exists(f"{folder}/{frame_file(1)}") or os.path.exists(
+        f"{folder}/{frame_file(0)}"
+    ):
+        naming, _ = list_frames(folder)
 
+    def read(frame: int) -> np.ndarray:
+        path = f"{folder}/{naming.file(frame)}"
+        return decode(read_file(path), path)
 
-def _read_file(path: str) -> np.ndarray:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            content = file.read()
-    except OSError as error:
-        raise FrameError(path, str(error.strerror).lower()) from error
-    return _decode(content, path)
-
-
-def _decode(content: bytes, path: str) -> np.ndarray:
-    if content.startswith(JPEG_START) and JPEG_END not in content[-LONGEST_TAIL:]:
-        raise FrameError(path, "is cut off")
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # an empty file, or a size beyond all bounds
-        image = None
-    if image is None:
-        raise FrameError(path, "does not decode")
-    return image
-
-
-class Tar:
-    """An open tar file with its index; raises FrameError if these can't be read."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        array, table = index_files(path)
-        try:
-            self.places = np.load(array, mmap_mode="r")
-            self.videos = read_spans(table)
-            self.file = open(path, "rb", buffering=0)  # noqa: SIM115  (stays open)
-        except (OSError, ValueError, EOFError) as error:
-            raise FrameError(str(path), f"can't be read with its index ({error})") from error
-
-    def frame(self, video: str, frame: int) -> np.ndarray:
-        """Return a video's frame, from 0; raises FrameError."""
-        name = f"{self.path}:{video}/{frame_file(frame + 1)}"
-        first, count = self.videos.get(video, Span())
-        if frame >= count or first + frame >= len(self.places):
-            raise FrameError(name, "no such file or directory")
-        offset, size = self.places[first + frame].tolist()
-        return _decode(os.pread(self.file.fileno(), size, offset), name)
-
-
-def read_spans(table: Path) -> dict[str, Span]:
-    """Read a table of videos; raises OSError or ValueError."""
-    spans = {}
-    for line in table.read_text(encoding="utf-8").splitlines():
-        name, first, count = line.rsplit(",", 2)  # names may hold commas
-        spans[name] = Span(int(first), int(count))
-    return spans
-
-
-open_tar = lru_cache(maxsize=OPEN_TARS)(Tar)
+    return read

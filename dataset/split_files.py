@@ -6,6 +6,7 @@ that relative paths start from. A video's class is the name of the folder it lie
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -16,10 +17,16 @@ import numpy as np
 
 from utils.config.datasets import DatasetInfo, Variant
 from utils.errors import UsageError
-from utils.files import replacing
+from utils.files import read_lines, replacing
+from utils.logs import log
 
 CHECKED = 100  # rows, spread over a split file, whose frames are looked for at the start
 CLASSES_FILE, ROOT_FILE = "classInd.txt", "root.txt"
+SHOWN = 100  # characters of a line in a message
+# also as spreadsheets save them: in quotes, 1.0 for 1, other separators, separators at the end
+NUMBER = r'"?([0-9]{1,9})(?:\.0*)?"?'
+ROW = re.compile(rf"(.+)[,;\t] *{NUMBER}[,;\s]*")  # paths may hold commas
+CLASS = re.compile(rf"{NUMBER}([ ,;\t])(.+)")
 
 
 class Row(NamedTuple):
@@ -84,16 +91,21 @@ def read_classes(path: Path) -> tuple[str, ...]:
     An index, from 0 or 1 on, and a name are separated by a space or a comma. Raises UsageError.
     """
     names: dict[int, str] = {}
+    folders = set()
     for number, line in _numbered_lines(path):
-        separator = min((i for i in (line.find(" "), line.find(",")) if i >= 0), default=len(line))
-        index, name = line[:separator], line[separator + 1 :].strip()
-        if not index.isdecimal() or not name:
-            raise UsageError(f"{path}, line {number}: is not 'index name': {line!r}")
-        if int(index) in names or name in names.values():
-            raise UsageError(f"{path}, line {number}: is there twice: {line!r}")
-        names[int(index)] = name
-    first = min(names, default=0)
-    if first > 1 or sorted(names) != list(range(first, first + len(names))):
+        match = CLASS.fullmatch(line)
+        name = match[3].strip() if match else ""
+        if not match or not name:
+            raise _bad_line(path, number, line, "is not 'index name'")
+        if match[2] != " ":
+            name = _unquoted(name)
+        index, folder = int(match[1]), class_folder(name)
+        if index in names or folder in folders:
+            raise _bad_line(path, number, line, "is there twice")
+        names[index] = name
+        folders.add(folder)
+    first = min(names, default=2)
+    if first > 1 or len(names) != max(names) + 1 - first:
         raise UsageError(f"{path}: classes must be numbered one by one, from 0 or 1")
     return tuple(names[index] for index in sorted(names))
 
@@ -106,9 +118,10 @@ def read_class_list(csv_root: Path, info: DatasetInfo, variant: Variant) -> tupl
     own, plain = (
         csv_root / name / CLASSES_FILE for name in (info.name + variant.suffix, info.name)
     )
-    if not own.is_file() and not plain.is_file():
+    path = own if os.path.exists(own) else plain
+    if not os.path.exists(path):
         raise UsageError(f"{own}: no such file; {how_to_make(info, variant)}")
-    return read_classes(own if own.is_file() else plain)
+    return read_classes(path)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -119,34 +132,44 @@ def read_rows(path: Path) -> list[Row]:
 def read_root(folder: Path) -> Path | None:
     """Return the folder that root.txt names, None without that file; raises UsageError if empty."""
     path = folder / ROOT_FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    for _, line in _numbered_lines(path):
-        return Path(line)
+    for line in read_lines(path, errors="surrogateescape"):
+        if line.strip():
+            return Path(os.path.expanduser(line.strip()))
     raise UsageError(f"{path}: is empty; run process_data/write_csvs.py again")
 
 
 def _numbered_rows(path: Path) -> Iterator[tuple[int, Row]]:
     for number, line in _numbered_lines(path):
-        name, _, count = line.rpartition(",")  # paths may hold commas
-        name = name.replace("\\", "/").rstrip("/")
-        if not count.strip().isdecimal() or "/" not in name:
-            raise UsageError(
-                f"{path}, line {number}: is not 'path to the frames,number of frames': {line!r}; "
-                "make it anew with process_data/write_csvs.py"
-            )
-        yield number, Row(name, int(count))
+        match = ROW.fullmatch(line)
+        name = _unquoted(match[1]).replace("\\", "/").rstrip("/") if match else ""
+        if not match or not {"", ".", ".."}.isdisjoint(["", *name.split("/")][-2:]) or "\0" in name:
+            what = "is not 'path to the frames,number of frames'"
+            remedy = "make it anew with process_data/write_csvs.py"
+            raise _bad_line(path, number, line, what, remedy)
+        yield number, Row(name, int(match[2]))
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield lines with their numbers, without empty ones."""
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line.strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: can't be read ({error})") from error
+    """Yield lines with their numbers, without empty ones; raises UsageError."""
+    for number, line in enumerate(read_lines(path, errors="surrogateescape"), 1):
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            raise _bad_line(path, number, line, "is no UTF-8 text") from error
+        if line.strip():
+            yield number, line.strip()
+
+
+def _bad_line(path: Path, number: int, line: str, what: str, remedy: str = "") -> UsageError:
+    shown = repr(line if len(line) <= SHOWN else line[:SHOWN] + "…")
+    return UsageError(f"{path}, line {number}: {what}: {shown}" + (remedy and f"; {remedy}"))
+
+
+def _unquoted(text: str) -> str:
+    in_quotes = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1].replace('""', '"') if in_quotes else text
 
 
 # ------------------------------------------------------------------ where the frames lie
@@ -191,7 +214,7 @@ def locator(folder: Path, dataset: str, temp_data_dir: str) -> Locator:
     if not temp_data_dir:
         return Locator(read_root(folder) or Path())
     root = Path(temp_data_dir) / dataset
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UsageError(
             f"--temp_data_dir {temp_data_dir}: has no folder {dataset}; copy the frames there, "
             f"from the folder {dataset} on"
@@ -238,9 +261,13 @@ def read_videos(path: Path, classes: tuple[str, ...], locate: Locator) -> VideoL
         names.append(row.path.encode())
         frames.append(row.frames)
         labels.append(label[class_name])
+    if repeated := len(names) - len(set(names)):
+        log.warning(
+            "%s: %d rows repeat a video of earlier ones, which counts again", path, repeated
+        )
     ends = np.cumsum([0, *map(len, names)])
     return VideoList(
-        b"".join(names), ends, np.array(frames, np.int32), np.array(labels, np.int32), locate
+        b"".join(names), ends, np.array(frames, np.int64), np.array(labels, np.int32), locate
     )
 
 

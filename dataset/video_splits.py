@@ -1,5 +1,6 @@
 """The split of a data set of videos that a run reads, and its clips or whole videos."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from dataset.augmentation import preset_of
 from dataset.split_files import VideoList, how_to_make
 from dataset.videos import VideoClips, VideoOptions, Videos, WholeVideos
 from utils.config.datasets import CATALOGUE
-from utils.config.flags import Config
+from utils.config.flags import Config, split_folder
 from utils.errors import UsageError
 from utils.logs import log
 
@@ -40,11 +41,12 @@ def video_dataset(config: Config, mode: str) -> Videos:
     dataset = kind(split.videos, split.classes, options)
     if not len(dataset):
         raise UsageError(
-            f"{split.path}: no video has more than {options.span} frames, what a clip needs; lower "
-            "--num_seq_in, --seq_len or --ucf_hmdb_ms_ds, or add --pad_short"
+            f"{split.path}: no video has more than {options.too_few} frames, what a clip needs; "
+            "lower --num_seq_in, --seq_len or --ucf_hmdb_ms_ds, or add --pad_short"
         )
     if short := dataset.total - len(dataset):
-        log.info("%s: %d of %d videos are too short, left out", mode, short, dataset.total)
+        message = "%s: %d of %d videos are too short, %d frames or fewer, and are left out"
+        log.info(message, mode, short, dataset.total, options.too_few)
     return dataset
 
 
@@ -55,14 +57,14 @@ def read_split(config: Config, mode: str) -> Split:
     """
     info = CATALOGUE[config.dataset]
     variant = info.variant(config.eye, large=config.img_dim > info.large_above)
-    folder = Path(config.data_path_dir) / (info.name + variant.suffix)
+    folder = split_folder(config.data_path_dir) / (info.name + variant.suffix)
     path, test = (
         folder / f"{info.split_name(of_mode, config.split)}.csv" for of_mode in (mode, "test")
     )
-    if mode == "val" and test.is_file() and not path.is_file():
+    if mode == "val" and os.path.exists(test) and not os.path.exists(path):
         log.warning("no %s: 'best' is chosen on %s, which is test data", path.name, test.name)
         path = test
-    if not path.is_file():
+    if not os.path.exists(path):
         raise UsageError(f"{path}: no such split file; {how_to_make(info, variant)}")
     classes = split_files.read_class_list(folder.parent, info, variant)
     locate = split_files.locator(folder, info.name, config.temp_data_dir)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dataset import clips, frames
 from dataset.augmentation import Preset
-from dataset.frames import FrameError
+from dataset.pictures import MOST_PIXELS, FrameError
 from dataset.split_files import VideoList
 from dataset.video_pixels import augment_clip
 from utils.samples import Batch, ClassInfo, Fault
@@ -39,9 +39,9 @@ class VideoOptions:
     records_predictions: bool
 
     @property
-    def span(self) -> int:
-        """The number of frames that a video must exceed to hold a clip."""
-        return self.N * self.L * self.ds
+    def too_few(self) -> int:
+        """The number of frames that a video must exceed."""
+        return 0 if self.pad_short else self.N * self.L * self.ds
 
 
 class Videos:
@@ -55,8 +55,7 @@ class Videos:
         self.classes = tuple(ClassInfo(name, name, None) for name in class_names)
         self.options = options
         self.records_predictions = options.records_predictions
-        padded = options.pad_short & (videos.frames > 0)
-        self.items = np.flatnonzero(self.long_enough() | padded)
+        self.items = np.flatnonzero(videos.frames > options.too_few)
 
     @property
     def total(self) -> int:
@@ -82,10 +81,6 @@ class Videos:
         """Return the path that the split file has."""
         return self.videos.name(item)
 
-    def long_enough(self) -> np.ndarray:
-        """Return of each video whether it gives a sample without padding, `[V]`."""
-        raise NotImplementedError
-
     def augmented(
         self, item: int, numbers: np.ndarray, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
@@ -97,6 +92,11 @@ class Videos:
         images = self.read(item, numbers.ravel())
         first = next(images)
         size = self.options.preset.enlarged(*first.shape[:2])
+        if size[0] * size[1] > MOST_PIXELS:
+            height, width, _ = first.shape
+            raise FrameError(
+                str(self.videos.folder(item)), f"is too narrow ({width}×{height} pixels)"
+            )
         draw = self.options.preset.draw(rng, numbers.size, *size)
         clip = augment_clip(chain([first], images), self.options.preset, draw, len(numbers))
         labels = torch.zeros(*numbers.shape, 2, dtype=torch.int64)
@@ -123,10 +123,6 @@ class VideoClips(Videos):
     Where frames can't be read, another clip of the video is drawn, then clips of other videos; or,
     without `redraw`, the sample has no clip.
     """
-
-    def long_enough(self) -> np.ndarray:
-        """Return of each video whether it has more frames than a clip spans."""
-        return self.videos.frames > self.options.span
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, index = key
@@ -155,11 +151,6 @@ class WholeVideos(Videos):
     """Every block of each video, with the windows of N blocks that are to be classified."""
 
     whole_videos = True
-
-    def long_enough(self) -> np.ndarray:
-        """Return of each video whether it has the blocks of a window."""
-        blocks = clips.num_blocks(self.videos.frames, self.options.L, self.options.ds)
-        return blocks >= self.options.N
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         item = int(self.items[key[1]])

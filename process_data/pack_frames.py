@@ -3,10 +3,10 @@
     python process_data/pack_frames.py --d_root DATA --dataset UCF101
 
 Makes {d_root}/{dataset}/frames_tar/{class}.tar, a plain tar with an index beside it (described in
-dataset/frames.py), which the training reads in place of frames/{class}. A tar that is there is
-complete. Classes packed before are skipped if nothing has changed. Videos that can't be packed are
-listed in {frames folder}_tar_failures.csv; their classes are left as they were, and the exit status
-is then 1.
+dataset/packed_frames.py), which the training reads in place of frames/{class}. A tar that is there
+is complete. Classes packed before are skipped if they hold the same frames, byte by byte. Videos
+that can't be packed are listed in {frames folder}_tar_failures.csv; their classes are left as they
+were, and the exit status is then 1.
 """
 
 import tarfile
@@ -17,132 +17,212 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from command_line import find_asked, in_parallel, log, parser, run_script, write_failures
-from dataset.frames import frame_file, frame_numbers, index_files, read_spans, tar_folder
+from dataset.frames import frame_files
+from dataset.packed_frames import Tar, frame_file, index_files, tar_folder
+from dataset.pictures import FrameError, read_file
 from dataset.split_files import write_lines
-from folders import has_holes, label, visible_folders
+from folders import label, visible_folders
+from lists import writable
 from utils.errors import UsageError
-from utils.files import replacing
+from utils.files import reason, replacing
+from utils.runs.locks import LOCK_FILE, held
 
 ZEROS = bytes(tarfile.BLOCKSIZE)
+Failures = list[tuple[str, str]]
+"""Videos, or a class, and why they can't be packed."""
+
+
+class Job(NamedTuple):
+    """A class's folder of frames, and the tar that it is packed in."""
+
+    folder: Path
+    tar: Path
+
+    def fails(self, why: str) -> Failures:
+        """Return the failure of the whole class."""
+        return [(self.folder.name, why)]
+
+
+class Condition(NamedTuple):
+    """What was found before packing; `wanted`: the class isn't packed, or not as it is now."""
+
+    job: Job
+    wanted: bool
+    failures: Failures
 
 
 class Outcome(NamedTuple):
-    """The result of packing a class. `failures`: (video, reason)."""
+    """The result of packing a class."""
 
-    packed: bool
     frames: int
-    failures: list[tuple[str, str]]
+    failures: Failures
 
 
 def main(arguments: list[str]) -> int:
     """Run the script and return its exit status."""
     options = parser(__doc__).parse_args(arguments)
     frames = find_asked(options).frames
-    classes = visible_folders(frames)
-    if not classes:
-        raise UsageError(f"{frames}: holds no frames; run process_data/extract_frames.py")
     tars = tar_folder(frames)
-    tars.mkdir(exist_ok=True)
-    for leftover in tars.glob(".*.tmp"):
-        leftover.unlink()
+    jobs = [Job(folder, tars / f"{folder.name}.tar") for folder in visible_folders(frames)]
+    if not jobs:
+        if packed := sum(1 for _ in tars.glob("[!.]*.tar")):
+            log.info("%s: holds no frames; %d classes are packed in %s", frames, packed, tars)
+            return 0
+        raise UsageError(f"{frames}: holds no frames; run process_data/extract_frames.py")
     started = time.perf_counter()
-    calls = [(folder, tars / f"{folder.name}.tar") for folder in classes]
-    outcomes = list(in_parallel(pack, calls, options.num_workers, "classes"))
-    failed = sorted(failure for outcome in outcomes for failure in outcome.failures)
+    conditions = list(
+        in_parallel(
+            *(examine, [(job,) for job in jobs], options.num_workers, "classes looked at"),
+            lambda why, job: Condition(job, False, job.fails(why)),
+        )
+    )
+    todo = sorted(condition.job for condition in conditions if condition.wanted)
+    outcomes = pack_all(tars, todo, options.num_workers) if todo else []
+    all_failures = [result.failures for result in conditions]
+    all_failures += [result.failures for result in outcomes]
+    failed = sorted(failure for failures in all_failures for failure in failures)
     write_failures(frames.with_name(f"{tars.name}_failures.csv"), failed)
-    packed = sum(outcome.packed for outcome in outcomes)
-    broken = sum(bool(outcome.failures) for outcome in outcomes)
+    broken = sum(map(bool, all_failures))
+    packed = sum(not outcome.failures for outcome in outcomes)
     log.info(
         "%d classes packed (%d frames, %.0f s), %d skipped (complete), %d failed",
         *(packed, sum(outcome.frames for outcome in outcomes), time.perf_counter() - started),
-        *(len(classes) - packed - broken, broken),
+        *(len(jobs) - packed - broken, broken),
     )
     if not failed:
         log.info("after process_data/verify.py you can free the space: rm -r %s", frames)
     return 1 if failed else 0
 
 
-def pack(folder: Path, tar: Path) -> Outcome:
-    """Pack a class, unless it is packed already, or frames of it are missing."""
-    videos = visible_folders(folder)
-    counts, failures = {}, []
+# ------------------------------------------------------------------ what is there
+
+
+def examine(job: Job) -> Condition:
+    """Look whether a class is to be packed: unless it is already, or can't be."""
+    files: dict[str, list[Path]] = {}
+    failures: Failures = []
+    videos = visible_folders(job.folder)
     for video in videos:
-        numbers = frame_numbers(video)
-        if not numbers or has_holes(numbers):
-            failures.append((label(video), "its frames have gaps" if numbers else "has no frames"))
-        counts[video.name] = len(numbers)
-    packed = packed_counts(tar) if tar.is_file() else {}
-    unchanged = all(video.stat().st_mtime <= tar.stat().st_mtime for video in videos if packed)
-    if not failures and packed == counts and unchanged and index_files(tar)[0].is_file():
-        return Outcome(False, 0, [])
-    reason = f"is in {tar.name} alone; remove that file to pack the class without it"
-    failures += [(f"{folder.name}/{name}", reason) for name in sorted(packed.keys() - counts)]
-    if failures or not videos:
-        return Outcome(False, 0, failures)
+        try:
+            files[video.name] = [video / name for name in frame_files(video)]
+        except FrameError as error:
+            failures.append((label(video), error.reason))
+        if not writable(label(video)):
+            why = "its name isn't UTF-8, or holds a line end or a backslash"
+            failures.append((label(video), why))
     try:
-        write_tar(tar, folder, counts)
-    except UnreadableFrameError as error:
-        return Outcome(False, 0, [(label(error.video), str(error))])
-    except OSError as error:
-        return Outcome(False, 0, [(folder.name, f"can't be written: {error.strerror}")])
-    return Outcome(True, sum(counts.values()), [])
+        packed = Tar(job.tar) if job.tar.is_file() else None
+    except FrameError:  # it is packed anew
+        packed = None
+    names = {video.name for video in videos}
+    if packed and names:
+        why = f"is in {job.tar.name} alone; remove that file to pack the class without it"
+        failures += [(f"{job.folder.name}/{n}", why) for n in sorted(packed.videos.keys() - names)]
+    if failures or not names:
+        return Condition(job, False, failures)
+    try:
+        return Condition(job, packed is None or not holds(packed, files), [])
+    except FrameError as error:
+        return Condition(job, False, [_failure(error)])
 
 
-def packed_counts(tar: Path) -> dict[str, int]:
-    """Return the number of frames of each video in a tar; none if its index is broken."""
-    try:
-        return {name: span.frames for name, span in read_spans(index_files(tar)[1]).items()}
-    except (OSError, ValueError):
-        return {}
+def holds(tar: Tar, files: dict[str, list[Path]]) -> bool:
+    """Return whether a tar holds just these files of each video; raises FrameError."""
+    counts = {name: span.frames for name, span in tar.videos.items()}
+    if counts != {name: len(paths) for name, paths in files.items()}:
+        return False
+    for name, paths in files.items():
+        for frame, path in enumerate(paths):
+            try:
+                packed = tar.content(name, frame)
+            except FrameError:  # the index is wrong
+                return False
+            if read_file(str(path)) != packed:
+                return False
+    return True
+
+
+def _failure(error: FrameError) -> tuple[str, str]:
+    path = Path(error.path)
+    return label(path.parent), f"{path.name}: {error.reason}"
 
 
 # ------------------------------------------------------------------ writing
 
 
-class UnreadableFrameError(Exception):
-    """A frame that can't be read."""
+def pack_all(tars: Path, jobs: list[Job], num_workers: int) -> list[Outcome]:
+    """Pack classes; raises UsageError if another program does so, or nothing can be written."""
+    try:
+        tars.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{tars}: can't be made ({reason(error)})") from error
+    with held(tars):
+        try:
+            for leftover in tars.glob(".*.tmp"):  # of a pack that was killed
+                leftover.unlink()
+            return list(
+                in_parallel(
+                    *(pack, [(job,) for job in jobs], num_workers, "classes"),
+                    lambda why, job: Outcome(0, job.fails(why)),
+                )
+            )
+        finally:
+            (tars / LOCK_FILE).unlink(missing_ok=True)
 
-    def __init__(self, video: Path, reason: str):
-        super().__init__(reason)
-        self.video = video
+
+def pack(job: Job) -> Outcome:
+    """Pack a class, in place of a tar that was there."""
+    try:
+        return Outcome(write_tar(job), [])
+    except FrameError as error:
+        return Outcome(0, [_failure(error)])
+    except OSError as error:
+        return Outcome(0, job.fails(f"can't be written: {reason(error)}"))
 
 
-def write_tar(tar: Path, folder: Path, counts: dict[str, int]) -> None:
-    """Write a tar with its index, the tar last; the same frames always give the same bytes."""
-    array, table = index_files(tar)
-    firsts = np.cumsum([0, *counts.values()])
-    rows = zip(counts.items(), firsts, strict=False)
-    with replacing(tar) as new_tar, replacing(array) as new_array:
+def write_tar(job: Job) -> int:
+    """Write a tar with its index, the tar last; the same frames always give the same bytes.
+
+    Returns the number of frames; raises FrameError or OSError.
+    """
+    array, table = index_files(job.tar)
+    rows: list[str] = []
+    places: list[tuple[int, int]] = []
+    with replacing(job.tar) as new_tar, replacing(array) as new_array:
         with open(new_tar, "wb") as file:
-            places = [
-                place
-                for name, count in counts.items()
-                for place in _write_video(file, folder / name, count)
-            ]
+            for video in visible_folders(job.folder):
+                in_video = _write_video(file, video)
+                rows.append(f"{video.name},{len(places)},{len(in_video)}")
+                places += in_video
             file.write(ZEROS * 2)
             file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
         with open(new_array, "wb") as file:
             np.save(file, np.array(places, np.int64).reshape(-1, 2))
-        tar.unlink(missing_ok=True)  # an old one doesn't fit the new index
-        write_lines(table, (f"{name},{first},{count}" for (name, count), first in rows))
+        job.tar.unlink(missing_ok=True)  # an old one doesn't fit the new index
+        write_lines(table, rows)
+    return len(places)
 
 
-def _write_video(file: BinaryIO, folder: Path, count: int) -> list[tuple[int, int]]:
-    """Write the frames of a video; return the byte offset and size of each."""
+def _write_video(file: BinaryIO, folder: Path) -> list[tuple[int, int]]:
+    """Write the frames of a video, named as published; return the offset and size of each."""
     places = []
-    for number in range(1, count + 1):
-        path = folder / frame_file(number)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UnreadableFrameError(folder, f"{path.name}: {error.strerror}") from error
-        member = tarfile.TarInfo(f"{folder.name}/{path.name}")
+    for number, name in enumerate(frame_files(folder), 1):
+        content = read_file(f"{folder}/{name}")
+        member = tarfile.TarInfo(f"{folder.name}/{frame_file(number)}")
         member.size = len(content)
         file.write(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
         places.append((file.tell(), len(content)))
         file.write(content)
         file.write(bytes(-len(content) % tarfile.BLOCKSIZE))
     return places
+
+
+def packed_counts(tar: Path) -> dict[str, int]:
+    """Return the number of frames of each video in a tar; none if its index is broken."""
+    try:
+        return {name: span.frames for name, span in Tar(tar).videos.items()}
+    except FrameError:
+        return {}
 
 
 if __name__ == "__main__":
