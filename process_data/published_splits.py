@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from command_line import log
+from command_line import first_few, log
 from dataset.split_files import class_folder
 from folders import video_files
 from lists import Entry, Video, quoted, read_names, read_table, sound
@@ -82,8 +82,10 @@ def relative(path: Path, line: int, text: str, form: str) -> PurePosixPath:
 def annotations(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
     """Read the annotations of each mode that has some."""
     splits = {}
-    for mode in info.modes:
-        path = annotation_file(root, mode)
+    paths = {mode: annotation_file(root, mode) for mode in info.modes}
+    if others := sorted(set((root / "annotations").glob("[!.]*.csv")).difference(paths.values())):
+        log.warning("not read: %s", first_few([str(path) for path in others]))
+    for mode, path in paths.items():
         if os.path.lexists(path) and (classes := read_annotations(path)):
             splits[info.split_name(mode, 1)] = [(place, name) for name, place in classes.items()]
     return splits

@@ -49,8 +49,7 @@ def main(arguments: list[str]) -> int:
     _warn_of_other_classes(folder / CLASSES_FILE, classes)
     write_classes(folder, classes)
     write_root(folder, root)
-    listed = {name for videos in splits.values() for name, _ in videos}
-    _warn_of_classes(info, classes, sorted(listed.difference(classes)))
+    _warn_of_lists(info, classes, splits)
     _warn_of_overlaps(splits)
     empty = []
     for name, videos in splits.items():
@@ -140,11 +139,19 @@ def _warn_of_overlaps(splits: Splits) -> None:
             log.warning(message, len(shared), first, second, first_few(names))
 
 
-def _warn_of_classes(info: DatasetInfo, found: list[str], missing: list[str]) -> None:
+def _warn_of_lists(info: DatasetInfo, found: list[str], splits: Splits) -> None:
+    listed = {name for videos in splits.values() for name, _ in videos}
+    numbers = {name.partition("_")[2] for name in splits}
+    missing = {f"{mode}_{number}" for mode in info.modes for number in numbers}.difference(splits)
     if info.num_classes not in (None, len(found)):
         log.warning("%d classes, the published data set has %d", len(found), info.num_classes)
-    if missing:
-        log.warning("%d classes have no frames: %s", len(missing), first_few(missing))
+    for message, names in (
+        ("%d classes have no frames: %s", listed.difference(found)),
+        ("%d classes have frames, and are in no list: %s", set(found).difference(listed)),
+        ("%d split files are not written, as they have no list: %s", missing),
+    ):
+        if names:
+            log.warning(message, len(names), first_few(sorted(names)))
 
 
 def _warn_of_videos(

@@ -212,6 +212,22 @@ def test_lists_that_lie_in_the_folder_of_their_archive(ucf101):
     assert trained(ucf101) == ROWS
 
 
+def test_what_no_list_names_is_told(ucf101, tmp_path, caplog):
+    (ucf101 / "splits/testlist01.txt").unlink()
+    frames(ucf101 / "frames/extracted/v")
+    write(ucf101)
+    assert "1 classes have frames, and are in no list: extracted" in caplog.text
+    assert "1 split files are not written, as they have no list: test_split01" in caplog.text
+    root = tmp_path / "Kinetics400"
+    (root / "annotations").mkdir(parents=True)
+    for name in ("train", "validate"):
+        (root / f"annotations/{name}.csv").write_text(ANNOTATIONS)
+    frames(root / "frames/fly/b_000000_000010")
+    write(root)
+    assert f"not read: {root}/annotations/validate.csv" in caplog.text
+    assert "2 split files are not written, as they have no list: test_split, val" in caplog.text
+
+
 # ------------------------------------------------------------------ names and the classes' order
 
 

@@ -1,5 +1,6 @@
 """Split files from the published splits and the frames that are there."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -184,7 +185,7 @@ def test_frames_with_a_hole_are_left_out(ucf101, caplog):
     (ucf101 / "frames/Run/v_c/image_00002.jpg").unlink()
     _, csv_root = write(ucf101)
     assert not any("v_c" in line for line in lines(csv_root / "UCF101/train_split01.csv"))
-    assert "v_c: left out, has 4 frames, but no image_00002.jpg" in caplog.text
+    assert re.search(r"v_c: left out, .*image_00002\.jpg", caplog.text)
 
 
 def test_a_video_that_is_being_made_is_not_there(ucf101):
