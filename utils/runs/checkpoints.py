@@ -29,12 +29,17 @@ EPOCH_NAME = re.compile(r"epoch(\d+)(?:_unexp)?" + re.escape(CHECKPOINT_SUFFIX))
 BEST_NAME = re.compile(r"best(?:_unexp)?_epoch(\d+)" + re.escape(CHECKPOINT_SUFFIX))
 
 # NumPy scalars and arrays, in older files under the names that NumPy had then
-NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u4", "u8")
+NUMPY_KINDS = (
+    *("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u4", "u8", "c8", "c16", "?"),
+    *("U1", "S1", "M8", "m8"),
+)
 # what others keep beside the weights, and what such things are made of: it is read as dictionaries
 HOLDERS = (
     *("argparse.Namespace", "types.SimpleNamespace", "easydict.EasyDict", "yacs.config.CfgNode"),
-    *("collections.defaultdict", "builtins.dict", "builtins.list", "builtins.set", "builtins.int"),
-    *("builtins.float", "builtins.str", "builtins.tuple", "builtins.bool"),
+    *("collections.defaultdict", "decimal.Decimal", "uuid.UUID"),
+    *(f"builtins.{name}" for name in ("dict", "list", "int", "float", "str", "tuple", "bool")),
+    *(f"builtins.{name}" for name in ("frozenset", "range", "slice")),
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
     *(
         f"pathlib.{module}{name}"
         for module in ("", "_local.")
@@ -54,8 +59,7 @@ class Holder:
 SAFE_GLOBALS: list[Any] = [
     np.dtype,
     np.ndarray,
-    *(type(np.dtype(code)) for code in NUMBERS),
-    np.dtypes.BoolDType,
+    *(type(np.dtype(kind)) for kind in NUMPY_KINDS),
     *(
         (function, f"numpy.{module}.multiarray.{function.__name__}")
         for function in (multiarray.scalar, multiarray._reconstruct)
@@ -63,7 +67,9 @@ SAFE_GLOBALS: list[Any] = [
     ),
     *((Holder, name) for name in HOLDERS),
 ]
+# in the errors of torch's unpickler: the type that it doesn't make, or else its words
 UNKNOWN_TYPE = re.compile(r"GLOBAL ([\w.]+)")
+UNKNOWN = re.compile(r"WeightsUnpickler error:\s*([^\n]{,100})")
 
 
 def read_checkpoint(path: Path | str, flag: str) -> dict[str, Any]:
@@ -91,7 +97,7 @@ def _unpickled(file: BinaryIO, told: str, path: Path) -> Any:
         nonlocal left
         left -= storage.nbytes()
         if left < 0:
-            raise ValueError("its tensors are larger than the file")
+            raise ValueError("its tensors need more bytes than the file has")
         return storage
 
     file.seek(0)
@@ -100,9 +106,9 @@ def _unpickled(file: BinaryIO, told: str, path: Path) -> Any:
             warnings.simplefilter("ignore")  # of odd files; what matters is raised
             return torch.load(file, map_location=on_cpu, weights_only=True)
     except Exception as error:  # the unpickler raises anything for a damaged or foreign file
-        if unknown := UNKNOWN_TYPE.search(str(error)):
+        if unknown := UNKNOWN_TYPE.search(str(error)) or UNKNOWN.search(str(error)):
             raise UsageError(
-                f"{told}: holds more than weights and plain values: {unknown[1]}, which could run "
+                f"{told}: holds more than weights and plain values ({unknown[1]}), which could run "
                 "code, so the file isn't read; only if you trust it, save its weights alone, which "
                 f"runs such code: {resaving(path)}"
             ) from error
@@ -115,8 +121,11 @@ def resaving(path: Path) -> str:
     """Return a command that saves the weights of a file alone; it runs what code is in the file."""
     stem = path.name.removesuffix(".tar").removesuffix(".pth")
     code = (
-        f"import torch; c = torch.load({str(path)!r}, 'cpu', weights_only=False); "
-        "w = c.get('state_dict', c) if isinstance(c, dict) else c.state_dict(); "
+        "import torch; "
+        "f = lambda c: c.state_dict() if hasattr(c, 'state_dict') else c; "
+        f"c = f(torch.load({str(path)!r}, 'cpu', weights_only=False)); "
+        "w = f(c.get('state_dict', c.get('model', c))); "
+        "w = {k: v.detach() for k, v in w.items() if torch.is_tensor(v)}; "
         f"torch.save({{'state_dict': w}}, {str(path.with_name(f'{stem}_weights.pth.tar'))!r})"
     )
     return f"python -c {shlex.quote(code)}"

@@ -1,5 +1,6 @@
 """What a file is that is no checkpoint, told from its first bytes, its parts, or its name."""
 
+import mmap
 import re
 import zipfile
 from typing import BinaryIO
@@ -34,7 +35,10 @@ STARTS = (
         rb"(?s).{5}\x00{3}\{",
         "is a safetensors file; load it with safetensors and save the weights with torch.save",
     ),
-    (rb"\x80[\x02-\x05]", "is a pickle that torch.save didn't write; save the weights with it"),
+    (
+        rb"\x80[\x02-\x05]",
+        "is a pickle of another form than torch.save's; save the weights with torch.save",
+    ),
     (rb"\xff\xd8\xff|\x89PNG|GIF8|(?s:.{4})ftyp|RIFF", "is an image or a video"),
     (rb"\s*[\[{]", f"is JSON, perhaps a list of the files of a model; {ONE_OF_TORCH}"),
     (rb"[\x09\x0a\x0d\x20-\x7e]+\Z", f"is a text file; {ONE_OF_TORCH}"),
@@ -53,10 +57,8 @@ def fault_of(file: BinaryIO, name: str) -> str | None:
     head = file.read(HEAD)
     if not head:
         return f"is empty; {AGAIN}"
-    if head.startswith(ZIP_START):
-        return _fault_of_zip(file)
-    if head.startswith(LEGACY_START):
-        return None
+    if head.startswith((ZIP_START, LEGACY_START)):
+        return _fault_of_zip(file) if head.startswith(ZIP_START) else _fault_of_pickles(file)
     by_start = (what for start, what in STARTS if re.match(start, head, re.IGNORECASE))
     by_name = (what for end, what in NAMES if re.search(end, name))
     other = f"is no checkpoint (it starts with {head[:8]!r}); {ONE_OF_TORCH}"
@@ -66,7 +68,7 @@ def fault_of(file: BinaryIO, name: str) -> str | None:
 def _fault_of_zip(file: BinaryIO) -> str | None:
     try:
         with zipfile.ZipFile(file) as parts:
-            return _fault_of_parts(parts, file.seek(0, 2))
+            return _fault_of_parts(parts, file.seek(0, 2)) or _fault_of_pickles(file)
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
         return f"is damaged or cut off; {AGAIN}"
 
@@ -77,8 +79,9 @@ def _fault_of_parts(parts: zipfile.ZipFile, size: int) -> str | None:
     if "constants.pkl" in ends:
         return f"is a TorchScript program; {ONE_OF_TORCH} of the model's state_dict()"
     if "data.pkl" not in ends:
-        what = "NumPy arrays" if all(name.endswith(".npy") for name in names) else names[0][:60]
-        return f"is a zip archive of {what}; {UNPACK}"
+        if all(name.endswith(".npy") for name in names):
+            return f"is an archive of NumPy arrays; {ONE_OF_TORCH}"
+        return f"is a zip archive of {names[0][:60]!r}; {UNPACK}"
     if len(set(names)) < len(names):
         return f"holds two parts of one name; {ONE_OF_TORCH}"
     if any(info.compress_type or info.file_size != info.compress_size for info in infos):
@@ -88,3 +91,10 @@ def _fault_of_parts(parts: zipfile.ZipFile, size: int) -> str | None:
     if parts.testzip() is not None:
         return f"was damaged after it was written; {AGAIN}"
     return None
+
+
+def _fault_of_pickles(file: BinaryIO) -> str | None:
+    """Find the one thing that torch's unpickler makes at any size: bytes, of a mere number."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        made = content.find(b"builtins\nbytearray\n") + content.find(b"__builtin__\nbytearray\n")
+    return f"holds arrays of bytes, which no weights are; {ONE_OF_TORCH}" if made > -2 else None
