@@ -8,9 +8,13 @@
 The program's walk: flags → configuration → what to start from → loaders and model → weights → run
 folder → epochs, or one pass of a test. It finds what is wrong before it makes the folder. Modules
 that import torch are imported after the flags are parsed, so that wrong flags are reported at
-once. With torchrun or srun this is one of several processes, one per device; `--gpu 0,1` starts
-them itself.
+once. With torchrun or srun this is one process per device of several; `--gpu 0,1` starts them.
 """
+
+from utils.runtime.interrupts import Interrupts, end_at_signals
+
+if __name__ == "__main__":
+    end_at_signals()  # at once, since the modules below take a while
 
 import dataclasses
 import sys
@@ -21,10 +25,12 @@ from utils.config import command_line
 from utils.config.checks import check
 from utils.config.flags import Config
 from utils.errors import RunError, Stopped, UsageError, leave
-from utils.logs import log, start_logging
-from utils.runtime.interrupts import Interrupts
+from utils.logs import log, open_streams, say, start_logging
+from utils.machine import machine_told
 from utils.runtime.launch import launch, processes_to_launch
-from utils.runtime.processes import Processes, found, joined
+from utils.runtime.launchers import found, warn_of_other_launchers
+from utils.runtime.meeting import joined
+from utils.runtime.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from model.training.learner import Learner
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
     from model.training.saving import State
     from utils.runs.starts import RunLocks, Start
     from utils.samples import ClassInfo, Loader
+
+SAVING_MEMORY = "--batch_size, --img_dim or --num_workers, or take --grad_checkpoint"
 
 
 class Program(NamedTuple):
@@ -59,28 +67,33 @@ class Parts(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Run the program and return its exit status.
 
-    0: done; 1: the run failed; 2: wrong input; 130: stopped by Ctrl-C; 75: stopped by SIGTERM or
-    SIGUSR1, and the same run can be resumed.
+    0: done; 1: failed; 2: wrong input; 130: Ctrl-C; 75: SIGTERM, SIGUSR1 or SIGHUP, resumable.
     """
-    processes = found()
-    speaks = processes.leads  # as long as all ranks would print the same
+    open_streams()
+    processes, speaks = ALONE, False  # all ranks print the same until they begin to run
     try:
-        typed = command_line.parse(arguments)
-        start_logging(typed.get("log_level", Config.log_level) if speaks else "error")
-        check_typed(typed)
-        if processes.count == 1 and (count := processes_to_launch(typed)) > 1:
-            return launch(Path(__file__), arguments, count)
-        speaks = True
-        run(typed, processes)
+        with machine_told(SAVING_MEMORY):
+            processes = found()
+            typed = command_line.parse(arguments)
+            processes = found(typed.pop("local_rank", None))
+            start_logging(typed.get("log_level", Config.log_level) if processes.leads else "error")
+            warn_of_other_launchers(processes)
+            check_typed(typed)
+            if processes.count == 1 and (count := processes_to_launch(typed)) > 1:
+                return launch(Path(__file__), arguments, count)
+            speaks = True
+            run(typed, processes)
     except (UsageError, RunError, Stopped) as error:
         alike = not speaks or isinstance(error, Stopped)
         if processes.leads or not alike:
-            who = "run_model.py" + ("" if processes.leads else f", rank {processes.rank}")
-            print(f"{who}: {error}", file=sys.stderr)
+            who = "" if processes.leads else f", rank {processes.rank}"
+            say(f"run_model.py{who}: {error}")
         return error.status
     except KeyboardInterrupt:
-        print("run_model.py: stopped by Ctrl-C", file=sys.stderr)
+        say("run_model.py: stopped by Ctrl-C")
         return Stopped.status
+    except SystemExit as shown:  # --help
+        return int(shown.code or 0)
     return 0
 
 
@@ -92,12 +105,11 @@ def check_typed(typed: dict[str, Any]) -> None:
 
 def run(typed: dict[str, Any], processes: Processes) -> None:
     """Train or test, with signals that wait for the end of a step."""
-    from dataset.loading import end_workers
-    from utils.runs.faults import told_of_workers
+    from dataset.workers import end_workers
     from utils.runs.starts import RunLocks, find_start
 
     interrupts = Interrupts(repeats=processes.count > 1)
-    with interrupts, joined(processes), RunLocks() as locks, told_of_workers():
+    with interrupts, joined(processes, interrupts), RunLocks() as locks:
         program = Program(typed, processes, interrupts, locks)
         try:
             # rank 0 chooses and reads the files, and tells the other ranks
@@ -120,9 +132,8 @@ def train(program: Program, start: "Start") -> None:
     parts.learner.distribute()
     folder = program.processes.from_first(lambda: open_folder(program, start, parts, state))
     if start.resumes:
-        where = f"after epoch {state.epoch} of {config.num_epochs}"
-        if state.epoch < 0:
-            where = "before epoch 0"
+        begun = f"after epoch {state.epoch} of {config.num_epochs}"
+        where = begun if state.epoch >= 0 else "before epoch 0"
         if position is not None:
             where += f" and {position.done} of {len(parts.loaders['train'])} batches"
         log.info("resuming %s %s", folder, where)

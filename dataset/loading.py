@@ -1,15 +1,23 @@
 """Batches of a data set, in an order that follows from (seed, mode, epoch)."""
 
-import multiprocessing
-import signal
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
-from utils.runtime.interrupts import STOPPING
+from dataset.workers import (
+    AHEAD,
+    Sending,
+    collate,
+    enough_files,
+    ignore_stopping_signals,
+    told_of_start,
+    told_of_workers,
+    warn_of_pipes,
+)
 from utils.runtime.processes import ALONE, Processes
 from utils.samples import Batch, Samples
 from utils.streams import stream
@@ -84,15 +92,18 @@ class ClipLoader:
     ):
         self.samples = samples
         self.order = order
+        self.num_workers = num_workers
+        self.may_share = not num_workers or enough_files(num_workers)
         self._loader = DataLoader(
             cast("Dataset[Batch]", samples),
             batch_sampler=order,
             num_workers=num_workers,
             pin_memory=pin_memory,
-            collate_fn=collate,
+            collate_fn=Sending(num_workers, self.may_share) if num_workers else collate,
             persistent_workers=num_workers > 0,
+            prefetch_factor=AHEAD if num_workers else None,
             timeout=timeout if num_workers > 0 else 0,
-            worker_init_fn=_ignore_stopping_signals,
+            worker_init_fn=ignore_stopping_signals,
             # its own: the loader draws from it, and must not move the model's random state
             generator=torch.Generator(),
         )
@@ -101,39 +112,26 @@ class ClipLoader:
         return len(self.order)
 
     def batches(self, epoch: int, done: int = 0) -> Iterator[Batch]:
-        """Yield the epoch's numbered batches, without the first `done` ones."""
+        """Yield the epoch's numbered batches, without the first `done` ones.
+
+        Raises RunError where workers can't be started, and LostWorkerError for one that is lost.
+        """
         self.order.epoch, self.order.done = epoch, done
-        for batch, number in zip(self._loader, self.order.numbers(), strict=True):
+        for batch, number in zip(self._received(), self.order.numbers(), strict=True):
             yield batch._replace(number=number)
 
-
-def end_workers() -> None:
-    """Kill the data workers of all loaders. They may hang and then ignore a polite signal."""
-    # torch's handler would report the end of a worker as an error
-    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    children = multiprocessing.active_children()
-    workers = [child for child in children if isinstance(child, multiprocessing.Process)]
-    for worker in workers:
-        worker.kill()
-    for worker in workers:
-        worker.join()
-    signal.signal(signal.SIGCHLD, handler)
-
-
-def collate(samples: list[Batch]) -> Batch:
-    """Return one batch of the samples that have a clip, with the faults of all samples."""
-    faults = tuple(fault for sample in samples for fault in sample.faults)
-    read = [sample[:4] for sample in samples if sample.clip is not None]
-    if not read:
-        return Batch(None, None, torch.zeros(0, dtype=torch.int64), faults=faults)
-    *parts, windows = zip(*read, strict=True)
-    clip, labels, item = map(default_collate, parts)
-    return Batch(
-        clip, labels, item, default_collate(windows) if windows[0] is not None else None, faults
-    )
-
-
-def _ignore_stopping_signals(worker: int) -> None:
-    # a terminal and Slurm send them to every process; the main process handles them
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+    def _received(self) -> Iterator[Batch]:
+        if not self.num_workers:
+            yield from self._loader
+            return
+        with told_of_start(self.num_workers):
+            batches = iter(self._loader)
+        while True:
+            with told_of_workers():
+                sent = next(batches, None)
+            if sent is None:
+                return
+            if isinstance(sent, bytes):
+                warn_of_pipes(self.may_share)
+                sent = pickle.loads(sent)
+            yield sent

@@ -22,7 +22,7 @@ from model.training import run as training
 from model.training.saving import State
 from small_runs import narrow, one_picture
 from utils.plots import pictures
-from utils.runtime import processes
+from utils.runtime import meeting
 
 CHANGING = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 PHASES = {
@@ -180,6 +180,13 @@ def fail_beside_a_hanging_worker() -> None:
     at("training", 1, fail)
 
 
+def close_streams() -> None:
+    """Start as with `<&- >&- 2>&-`."""
+    sys.stdin = sys.stdout = sys.stderr = None
+    for number in range(3):
+        os.close(number)
+
+
 def keep_weights(path: str) -> None:
     """Write each rank's weights at the end of the run to a file: `path` and its rank."""
     train = training.TrainingRun.run
@@ -198,8 +205,8 @@ def meet_nothing() -> None:
 
 
 FAULTS = (
-    *(be_another_user, break_worker, delete_runs, fail_beside_a_hanging_worker, fill_disk),
-    *(keep_weights, kill_in, meet_nothing, signal_before, signal_in),
+    *(be_another_user, break_worker, close_streams, delete_runs, fail_beside_a_hanging_worker),
+    *(fill_disk, keep_weights, kill_in, meet_nothing, signal_before, signal_in),
 )
 
 
@@ -210,7 +217,7 @@ def run(flags: list[str], fault: Sequence, draws: bool) -> int:
     stand-in at the end.
     """
     pictures.START, pictures.SHARE = (0, math.inf) if draws else (math.inf, pictures.SHARE)
-    processes.CALL_SECONDS = 1  # one of two ranks gets no answer, however long it waits
+    meeting.CALL_SECONDS = 1  # one of two ranks gets no answer, however long it waits
     name, *arguments = fault
     {made.__name__: made for made in FAULTS}[name](*arguments)
     sys.argv = ["run_model.py", *flags]

@@ -15,7 +15,8 @@ from small_runs import narrow
 from utils.logs import Progress
 from utils.runtime.device import Runtime
 from utils.runtime.interrupts import Interrupts
-from utils.runtime.processes import found, joined
+from utils.runtime.launchers import found
+from utils.runtime.meeting import joined
 from utils.samples import Batch
 
 SIZE = {"img_dim": 64, "num_seq_in": 2, "seq_len": 5, "pred_step": 2}
@@ -25,7 +26,7 @@ CLIPS_EACH = 2
 def compute(folder: str) -> int:
     """Compute all that follows in one of two processes, and save it in a file named by its rank."""
     processes = found()
-    with joined(processes):
+    with joined(processes, Interrupts()):
         rank, runtime = processes.rank, Runtime(torch.device("cpu"), processes)
         made = {
             "own negatives": share(rank, runtime, gather=False),

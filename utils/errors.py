@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
@@ -19,8 +20,12 @@ class RunError(Exception):
     status = 1
 
 
+class LostWorkerError(RunError):
+    """A data worker died or hangs. It is raised between two steps alone."""
+
+
 class Stopped(Exception):  # noqa: N818  (no error)
-    """A stop by Ctrl-C or, with the status PREEMPTED, by SIGTERM or SIGUSR1."""
+    """A stop by Ctrl-C or, with the status PREEMPTED, by SIGTERM, SIGUSR1 or SIGHUP."""
 
     status = 130
 
@@ -31,9 +36,10 @@ class Stopped(Exception):  # noqa: N818  (no error)
 
 def leave(status: int) -> NoReturn:
     """End the program at once, without the second that unloading all modules takes."""
+    with suppress(OSError):  # nobody reads it
+        sys.stderr.flush()
     try:
         sys.stdout.flush()
-        sys.stderr.flush()
     except OSError:  # the reader is gone, or the disk is full
         status = status or RunError.status
     os._exit(status)

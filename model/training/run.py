@@ -18,6 +18,7 @@ from model.training.recording import Recorder, record
 from model.training.rows import record_accuracies
 from model.training.saving import Saver, State
 from utils.config.flags import Config
+from utils.errors import LostWorkerError
 from utils.logs import Progress, log
 from utils.plots.pictures import Pictures
 from utils.runs.faults import Faults
@@ -75,8 +76,14 @@ class TrainingRun:
             else:
                 self.fill_statistics()
             last = self.config.num_epochs
-            for epoch in range(self.saver.state.epoch + 1, last + 1):
-                self.run_epoch(epoch, last)
+            try:
+                for epoch in range(self.saver.state.epoch + 1, last + 1):
+                    self.run_epoch(epoch, last)
+            except LostWorkerError as error:
+                if self.learner.pending or self.learner.runtime.processes.count > 1:
+                    raise
+                self.saver.save_position()
+                raise LostWorkerError(f"{error}; {self.guard.remedy}") from error
             self.saver.wait()  # so that a kill while it draws loses nothing
             self.recorder.finish()
         return self.saver.state

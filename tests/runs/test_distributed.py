@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +25,14 @@ from forked import (
 from model.dpc import score
 from model.losses import contrastive_loss
 from model.training.tasks import ContrastiveTask
-from run_records import equal_weights, only, records, same_weights, weights
+from run_records import (
+    ends_in_one_line,
+    equal_weights,
+    only,
+    records,
+    same_weights,
+    weights,
+)
 from small_runs import ON_CPU, TINY, run, video_flags
 from utils.errors import PREEMPTED
 from utils.runs.records import MEASURED
@@ -240,6 +248,33 @@ def test_a_signal_to_one_process_stops_all(starter, tmp_path):
     assert (first.status, second.status) == (PREEMPTED, PREEMPTED)
     assert first.text.splitlines()[-1].startswith("run_model.py: stopped by SIGTERM; to go on: ")
     assert second.text == ""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, PREEMPTED), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_waits_for_others_says_so_and_ends_at_a_signal(
+    rank, number, status, starter, tmp_path
+):
+    environment = starter.of_ranks(2)[rank]
+    started = starter.start(tmp_path, *FLAGS, "runs", environment=environment)
+    started.wait_for("\n")
+    place = f"127.0.0.1:{environment['MASTER_PORT']}"
+    told = f"rank {rank}: waiting for 2 processes at {place}, as told by WORLD_SIZE\n"
+    os.kill(started.pid, number)
+    ended = starter.end(started)
+    assert ended.status == status
+    assert ended.text.startswith(told)
+    assert "Traceback" not in ended.text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_port_that_is_taken_is_told(starter, tmp_path):
+    environment = starter.of_ranks(2)[0]
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", int(environment["MASTER_PORT"])))
+        other.listen()
+        ended = starter.end(starter.start(tmp_path, *FLAGS, "runs", environment=environment))
+    ends_in_one_line(ended, 1, "the 2 processes did not find each other", "MASTER_PORT")
 
 
 def test_another_number_of_processes_goes_on_at_the_epoch(stopped, tmp_path, capsys):

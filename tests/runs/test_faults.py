@@ -256,10 +256,18 @@ def test_a_lost_data_worker_ends_the_run_with_one_line(
     flags = [*AUTO, "--num_workers", 1]
     fault = ("break_worker", how, 1)
     started = starter.start(tmp_path, *flags, "--worker_timeout", timeout, fault=fault)
-    # torch tells of a death anywhere, also where Python can only print 'Exception ignored'
-    ends_in_one_line(starter.end(started), 1, "a data worker was lost", told, noise=how == "dies")
+    ended = starter.end(started)
+    ends_in_one_line(ended, 1, "a data worker was lost", told, "; to go on: run_model.py --resume")
     wait_until(lambda: not session_lives(started))
+    assert (only(tmp_path / "runs") / "model" / checkpoints.LAST).exists()
     ends_well(starter.run(tmp_path, *flags), only(tmp_path / "runs"), whole)
+
+
+def test_closed_streams_change_nothing(starter, whole, tmp_path):
+    """Without care, the next files that are opened would get what is printed."""
+    ended = starter.run(tmp_path, *AUTO, "--num_workers", 1, fault=("close_streams",))
+    assert ended == Ended(0, "")
+    ends_well(ended, only(tmp_path / "runs"), whole)
 
 
 def test_an_unforeseen_error_does_not_wait_for_a_worker_that_hangs(starter, tmp_path):

@@ -2,10 +2,13 @@
 
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from forked import ROOT
 from model.training import guard, learner, recording, tasks
 from run_records import only, same_end
 from small_runs import TINY, classifier_arguments, run, signal_in_call
@@ -13,6 +16,7 @@ from utils import errors
 from utils.plots import pictures
 from utils.runs import checkpoints
 from utils.runs.checkpoints import read_checkpoint
+from utils.runtime.interrupts import STOPPING
 
 pytestmark = pytest.mark.usefixtures("small")
 LAST = Path("model") / checkpoints.LAST
@@ -94,6 +98,52 @@ def test_a_second_ctrl_c_comes_at_once(tmp_path):
         assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == errors.Stopped.status
     folder = only(tmp_path)
     assert not (folder / LAST).exists()
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_after_another_signal_is_no_second_one(first, tmp_path):
+    """The first signal says how the run ends."""
+    term = signal_in_call(learner.Learner, "backward", 1, first)
+    with term, signal_in_call(learner.Learner, "update", 1, signal.SIGINT):
+        assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == errors.PREEMPTED
+    assert (only(tmp_path) / LAST).exists()
+
+
+def test_a_hangup_that_is_ignored_stays_so(pretrained_run, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with signal_in_call(learner.Learner, "backward", 1, signal.SIGHUP):
+            assert run(*TINY, "--num_epochs", 3, "--output_dir", tmp_path) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    same_end(only(tmp_path), pretrained_run)
+
+
+# a program whose named import gets it a signal
+INTERRUPTED_IMPORT = """
+import builtins, os, runpy, sys
+number, slow, *flags = sys.argv[1:]
+real = builtins.__import__
+def with_signal(name, *rest, **named):
+    if name == slow:
+        os.kill(os.getpid(), int(number))
+    return real(name, *rest, **named)
+builtins.__import__ = with_signal
+sys.argv = ["run_model.py", *flags]
+runpy.run_path("run_model.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("slow", ["tqdm", "torch"])
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_during_the_imports_ends_the_program_with_its_status(number, slow, tmp_path):
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT, str(int(number)), slow, "--output_dir"]
+    ended = subprocess.run([*command, tmp_path / "out"], cwd=ROOT, capture_output=True, text=True)
+    is_ctrl_c = number == signal.SIGINT
+    assert ended.returncode == (errors.Stopped.status if is_ctrl_c else errors.PREEMPTED)
+    name = "Ctrl-C" if is_ctrl_c else number.name
+    assert ended.stderr == f"run_model.py: stopped by {name}; run the same command again\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_clock_saves_too_and_its_position_goes_with_its_epoch(

@@ -314,6 +314,7 @@ def test_a_result_that_no_one_reads_ends_with_one_line(tmp_path, monkeypatch, ca
         (signal.SIGINT, Stopped.status),
         (signal.SIGTERM, PREEMPTED),
         (signal.SIGUSR1, PREEMPTED),
+        (signal.SIGHUP, PREEMPTED),  # the terminal is closed
     ],
 )
 def test_a_signal_to_all_processes_ends_with_one_line(number, status, starter: Starter, tmp_path):

@@ -1,4 +1,4 @@
-"""The processes of a run: which one this is, its device, and its share of the clips."""
+"""The processes of a run: the device of each, and its share of the clips."""
 
 import json
 
@@ -11,7 +11,7 @@ from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.runtime.device import pick_device
 from utils.runtime.launch import processes_to_launch
-from utils.runtime.processes import Processes, found
+from utils.runtime.processes import Processes
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -54,22 +54,6 @@ def test_batches_that_are_done_are_left_out():
     assert list(batches) == whole[3:]
     assert batches.numbers() == [3, 4]
     assert len(batches) == 5
-
-
-def test_who_starts_the_processes_says_which_this_is(monkeypatch):
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "SLURM_STEP_NUM_TASKS"):
-        monkeypatch.delenv(name, raising=False)
-    assert found() == Processes()
-    monkeypatch.setenv("SLURM_PROCID", "5")
-    monkeypatch.setenv("SLURM_LOCALID", "1")
-    monkeypatch.setenv("SLURM_NTASKS", "8")  # in a batch script, without srun
-    assert found() == Processes()
-    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
-    assert found() == Processes(5, 8, 1)
-    monkeypatch.setenv("RANK", "2")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    monkeypatch.setenv("LOCAL_RANK", "0")
-    assert found() == Processes(2, 4, 0)
 
 
 def test_each_process_gets_a_gpu_of_its_own(monkeypatch, tmp_path):

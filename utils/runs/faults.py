@@ -1,7 +1,6 @@
 """Files that can't be read: each is named once and recorded, and too many of them end the run."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from utils.errors import RunError
@@ -65,22 +64,3 @@ class Faults:
                 f"read, such as {first}; they are in {self.folder / FAULTS}; "
                 "look for more with process_data/verify.py"
             )
-
-
-@contextmanager
-def told_of_workers() -> Iterator[None]:
-    """Raise RunError, in one line, for a data worker that died or hangs.
-
-    torch raises RuntimeError for it wherever the program happens to be.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        text = str(error).split("\n")[0]
-        if not text.startswith("DataLoader "):
-            raise
-        if "timed out" in text:
-            remedy = "look at the disk that holds the data, or raise --worker_timeout"
-        else:
-            remedy = "often memory ran out: lower --num_workers or --batch_size"
-        raise RunError(f"a data worker was lost: {text}; {remedy}") from error

@@ -1,17 +1,43 @@
 """Signals that stop a run between two steps, so that records and checkpoints stay whole."""
 
+import os
 import signal
 import time
+from contextlib import suppress
 from types import FrameType
 
-from utils.errors import PREEMPTED, Stopped
-from utils.runtime.processes import Processes
+from utils.errors import PREEMPTED, Stopped  # nothing slow: run_model.py imports this module first
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# SIGHUP: the terminal was closed
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+
+
+def hangup_is_ignored() -> bool:
+    """Whether the program was started to outlive its terminal, as with nohup."""
+    return signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def heard() -> list[signal.Signals]:
+    """Return the signals that stop this program."""
+    return [n for n in STOPPING if n != signal.SIGHUP or not hangup_is_ignored()]
+
+
+def end_at_signals() -> None:
+    """Let signals end the program at once, with one line and their status, from its start on."""
+    for number in heard():
+        signal.signal(number, _end)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    stop = stopped(number, "run the same command again")
+    if (os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0")) == "0":
+        with suppress(OSError):
+            os.write(2, f"run_model.py: {stop}\n".encode())
+    os._exit(stop.status)
 
 
 class Interrupts:
-    """A context in which SIGINT, SIGTERM and SIGUSR1 are only noted, in `asked` (0: none so far).
+    """A context in which signals are only noted: the first in `asked` (0: none so far).
 
     A loop checks `asked` between two steps. A second Ctrl-C raises KeyboardInterrupt at once,
     unless `repeats` says that a launcher sends each signal more than once.
@@ -20,9 +46,10 @@ class Interrupts:
     def __init__(self, repeats: bool = False):
         self.repeats = repeats
         self.asked = 0
+        self.had_ctrl_c = False
 
     def __enter__(self) -> "Interrupts":
-        self.previous = {number: signal.signal(number, self.receive) for number in STOPPING}
+        self.previous = {number: signal.signal(number, self.receive) for number in heard()}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -31,15 +58,10 @@ class Interrupts:
 
     def receive(self, number: int, _: FrameType | None) -> None:
         """Note the signal."""
-        if number == signal.SIGINT and self.asked and not self.repeats:
+        if number == signal.SIGINT and self.had_ctrl_c and not self.repeats:
             raise KeyboardInterrupt
-        self.asked = number
-
-    def stop_if_asked(self, processes: Processes, remedy: str) -> None:
-        """Raise Stopped in all processes if any of them received a signal."""
-        (asked,) = processes.largest(self.asked)
-        if asked:
-            raise stopped(asked, remedy)
+        self.had_ctrl_c |= number == signal.SIGINT
+        self.asked = self.asked or number
 
 
 def stopped(number: int, remedy: str) -> Stopped:

@@ -9,6 +9,7 @@ from typing import Any
 
 from utils.errors import PREEMPTED, RunError, Stopped
 from utils.runs.folder import is_run_folder, read_config, run_folder_of
+from utils.runtime.interrupts import hangup_is_ignored
 
 SECONDS_TO_SAVE = 600  # that processes get after a signal, before they are killed
 
@@ -51,6 +52,8 @@ def launch(program: Path, arguments: list[str], count: int) -> int:
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SECONDS_TO_SAVE))
+    if hangup_is_ignored():  # the launcher would handle it, also in the processes that it starts
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     signal.signal(signal.SIGUSR1, forward)
     config = LaunchConfig(
         min_nodes=1,

@@ -1,17 +1,10 @@
-"""The processes of a run, one per device: which one this is, and how they exchange values.
+"""The processes of a run, one per device, and how they exchange values.
 
-Their launcher tells each of them its rank in the environment: torchrun in RANK, WORLD_SIZE and
-LOCAL_RANK, srun in SLURM_PROCID and others. Values on the host are exchanged by gloo; gradients
-and features on GPUs by NCCL.
+Values on the host are exchanged by gloo; gradients and features on GPUs by NCCL.
 """
 
-import os
-import subprocess
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from utils.errors import RunError, UsageError
@@ -20,8 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
-PATIENCE = timedelta(minutes=10)  # how long a rank waits for another one's answer
-CALL_SECONDS = 5  # within which every rank that is alive answers a roll call
 
 
 @dataclass(frozen=True)
@@ -141,89 +132,3 @@ class Processes:
 
 
 ALONE = Processes()
-
-
-def found() -> Processes:
-    """Return the processes that the launcher's environment variables describe."""
-    env = os.environ
-    if "RANK" in env and "WORLD_SIZE" in env:
-        local = int(env.get("LOCAL_RANK", env["RANK"]))
-        return Processes(int(env["RANK"]), int(env["WORLD_SIZE"]), local)
-    count = int(env.get("SLURM_STEP_NUM_TASKS", 1))  # set in srun's tasks, not in a batch script
-    if count > 1:
-        return Processes(int(env["SLURM_PROCID"]), count, int(env["SLURM_LOCALID"]))
-    return ALONE
-
-
-@contextmanager
-def joined(processes: Processes) -> Iterator[None]:
-    """Connect the ranks while the context lasts.
-
-    Raises RunError, naming the ranks that are gone, when one can't be reached any more.
-    """
-    if processes.count == 1:
-        yield
-        return
-    import torch
-    import torch.distributed as dist
-    from torch.distributed.rendezvous import rendezvous
-
-    _set_meeting_point()
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    rank, count = processes.rank, processes.count
-    try:
-        store = next(rendezvous("env://", rank=rank, world_size=count, timeout=PATIENCE))[0]
-        dist.init_process_group(backend, store=store, timeout=PATIENCE, rank=rank, world_size=count)
-    except (dist.DistError, RuntimeError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise RunError(f"the {processes.count} processes did not find each other: {reason}") from (
-            error
-        )
-    try:
-        yield
-    except RuntimeError as error:
-        if not _is_lost_connection(error):
-            raise
-        gone = ", ".join(map(str, _gone(store, processes))) or "unknown"
-        raise RunError(
-            f"another process can't be reached: rank {gone} has ended or hangs; its own messages "
-            "say why; the last checkpoint is kept"
-        ) from error
-    finally:
-        dist.destroy_process_group()
-
-
-def _set_meeting_point() -> None:
-    """Set rank 0's address if only srun knows it: the step's first node, a port from the job."""
-    env = os.environ
-    if "MASTER_ADDR" not in env:
-        nodes = subprocess.run(
-            ["scontrol", "show", "hostnames", env["SLURM_STEP_NODELIST"]],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        env["MASTER_ADDR"] = nodes.stdout.split()[0]
-    if "MASTER_PORT" not in env:
-        job, step = int(env["SLURM_JOB_ID"]), int(env["SLURM_STEP_ID"])
-        env["MASTER_PORT"] = str(20_000 + (job * 7 + step) % 10_000)
-
-
-def _is_lost_connection(error: RuntimeError) -> bool:
-    import torch.distributed as dist
-
-    words = ("gloo", "NCCL", "onnection closed", "onnection reset", "Broken pipe")
-    return isinstance(error, dist.DistError) or any(word in str(error) for word in words)
-
-
-def _gone(store: Any, processes: Processes) -> list[int]:
-    """Return the ranks that don't answer a roll call."""
-    names = {rank: f"roll call/{rank}" for rank in range(processes.count)}
-    try:
-        store.set(names[processes.rank], "here")
-        end = time.monotonic() + CALL_SECONDS
-        while time.monotonic() < end and not store.check(list(names.values())):
-            time.sleep(0.2)
-        return [rank for rank, name in names.items() if not store.check([name])]
-    except RuntimeError:  # the first process keeps the store
-        return [0]

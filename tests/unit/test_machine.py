@@ -1,0 +1,106 @@
+"""What a machine denies to a program ends in one line; errors of the program keep their trace."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+import torch
+
+import run_model
+from small_runs import TINY
+from utils.errors import RunError, UsageError
+from utils.machine import denied, machine_told
+
+DENIED = {
+    "no memory": (MemoryError(), "memory ran out (MemoryError): lower --size"),
+    "no memory for torch": (
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] . DefaultCPUAllocator: can't allocate "
+                     "memory: you tried to allocate 8 bytes. Error code 12"),
+        "you tried to allocate 8 bytes",
+    ),
+    "no memory on a GPU": (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB.\nmore"),
+        "memory ran out (CUDA out of memory. Tried to allocate 2 MiB.): lower --size",
+    ),
+    "no memory in a worker": (
+        RuntimeError("Caught MemoryError in DataLoader worker process 0.\nOriginal Traceback (most "
+                     "recent call last):\n  File\nMemoryError: Unable to allocate 9 GiB"),
+        "memory ran out (MemoryError: Unable to allocate 9 GiB): lower --size",
+    ),
+    "no shared memory": (
+        RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left"),
+        "memory ran out (unable to allocate shared memory",
+    ),
+    "a full disk": (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left"),
+    "a lost disk": (OSError(errno.EIO, "Input/output error", "a/b"), "a/b: Input/output error"),
+    "no permission": (PermissionError(errno.EACCES, "Permission denied", "c"), "c: Permission"),
+    "no name": (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+    "an error in a worker": (
+        OSError("Caught OSError in DataLoader worker process 0.\nOriginal Traceback (most recent "
+                "call last):\n  File\nOSError: [Errno 5] Input/output error: 'x'\n"),
+        "OSError: [Errno 5] Input/output error: 'x'",
+    ),
+    "no package": (
+        ModuleNotFoundError("No module named 'torch'", name="torch"),
+        "No module named 'torch': install what requirements.txt lists",
+    ),
+    "no library": (ImportError("libGL.so.1: cannot open shared object file"), "libGL.so.1: cannot"),
+    "no threads": (RuntimeError("can't start new thread"), "no more threads (ulimit -u): lower"),
+    "a lost GPU": (RuntimeError("CUDA error: uncorrectable ECC\nmore"), "the GPU failed (CUDA"),
+}  # fmt: skip
+BUGS = (
+    ZeroDivisionError(), KeyError("x"), RuntimeError("shapes differ"), AssertionError(),
+    RuntimeError("CUDA error: device-side assert triggered"),
+    ImportError("cannot import name 'x'", name="model.dpc"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DENIED)
+def test_what_the_machine_denies_is_one_line(what):
+    error, told = DENIED[what]
+    with pytest.raises(RunError) as line, machine_told("--size"):
+        raise error
+    assert told in str(line.value)
+    assert "\n" not in str(line.value)
+
+
+@pytest.mark.parametrize("error", BUGS, ids=repr)
+def test_an_error_of_the_program_stays(error):
+    assert denied(error, "") is None
+    with pytest.raises(type(error)), machine_told(""):
+        raise error
+
+
+def test_messages_of_one_line_stay_as_they_are():
+    with pytest.raises(UsageError, match="typed"), machine_told(""):
+        raise UsageError("typed")
+
+
+def test_arrays_and_tensors_that_are_too_large():
+    told = r"^memory ran out \(.*\): lower --size$"
+    for make in (lambda: np.zeros(2**59), lambda: torch.zeros(2**58)):
+        with pytest.raises(RunError, match=told), machine_told("--size"):
+            make()
+
+
+def test_too_many_nested_calls_are_told_with_their_place():
+    told = r"maximum recursion depth exceeded.*\.py:\d+: something"
+    with pytest.raises(RunError, match=told), machine_told(""):
+        endless()
+
+
+def endless():
+    return endless()
+
+
+@pytest.mark.parametrize("place", ["build", "load", "train"])
+def test_the_program_tells_it_wherever_it_happens(place, monkeypatch, tmp_path, capsys):
+    def fails(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "some/file")
+
+    monkeypatch.setattr(run_model, place, fails)
+    assert run_model.main([*TINY, "--output_dir", str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "run_model.py: some/file: Input/output error"
+    assert "Traceback" not in "".join(lines)
