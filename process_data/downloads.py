@@ -7,7 +7,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from command_line import log
+from folders import shown
 from members import ArchiveError
 
 ATTEMPTS = 5  # in a row that bring nothing new
@@ -125,7 +126,7 @@ def download(url: str, path: Path) -> None:
     try:
         fetch_with_patience(url, part)
     except (BrokenTransferError, RefusedError, HTTPError, ValueError) as error:
-        told = " ".join(str(error).split())  # of several lines where redirects lead in a circle
+        told = shown(" ".join(str(error).split()))  # the server's words, perhaps of several lines
         raise DownloadError(
             f"{url}: cannot be downloaded ({told}); place the file by hand at {path}"
         ) from error
@@ -202,7 +203,8 @@ def connect(url: str, have: int) -> Source | None:
             raise BrokenTransferError(str(error)) from error
         raise
     except NETWORK_ERRORS as error:
-        if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+        cause = getattr(error, "reason", None)
+        if isinstance(error, InvalidURL) or isinstance(cause, ssl.SSLCertVerificationError):
             raise RefusedError(str(error)) from error
         raise BrokenTransferError(str(error) or type(error).__name__) from error
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import download_data
 import downloads
 import listed_archives
 from archive_files import files_below, stand_in, write_rar, write_tar, write_zip
@@ -339,6 +340,17 @@ def test_a_class_of_hmdb51_that_is_damaged_does_not_stop_the_others(hmdb, server
     (hmdb / "archives/h.rar").write_bytes((tmp_path / "made/h.rar").read_bytes())
     assert run(hmdb) == 0
     assert tree(hmdb) == HMDB_TREE
+
+
+def test_a_class_of_hmdb51_whose_process_is_killed_is_named(hmdb, monkeypatch, caplog):
+    def in_parallel(function, calls, num_workers, label, killed) -> list[bool]:
+        return [killed("SIGKILL", *calls[0]), *(function(*call) for call in calls[1:])]
+
+    monkeypatch.setattr(download_data.command_line, "in_parallel", in_parallel)
+    assert run(hmdb) == 1
+    assert tree(hmdb).keys() == {name for name in HMDB_TREE if "jump/" not in name}
+    assert "jump.rar: its process was ended (SIGKILL)" in caplog.text
+    assert "1 of its 2 archives failed" in caplog.text
 
 
 def test_an_evil_class_of_hmdb51_leaves_nothing(hmdb, server, tmp_path):

@@ -91,6 +91,7 @@ REFUSED = {
         "Read",
     ),
     "half a chunk": ([answer("200 OK", "Transfer-Encoding: chunked", body=b"ff\r\nabc")], "Read"),
+    "a reason that acts on a terminal": ([answer("404 \x1b[31mred")], r"404: \\x1b\[31mred"),
     "busy for ever": ([answer("503 Busy")], "503"),
 }
 TAKEN = {
@@ -185,9 +186,11 @@ def test_a_place_that_is_no_file_is_refused_before_the_server_is_asked(make, nam
         download("http://127.0.0.1:1/x.txt", tmp_path / "x.txt")
 
 
-@pytest.mark.parametrize("url", ["http://[::1/x", "http://é.example/é", "http://h:port/x", "ftp:x"])
+@pytest.mark.parametrize(
+    "url", ["http://[::1/x", "http://h/é", "http://h/a b", "http://h:port/x", "ftp:x"]
+)
 def test_an_address_that_is_none(url, tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    monkeypatch.setattr(downloads, "PAUSE", 1000)
     with pytest.raises(DownloadError, match=re.escape(url)) as caught:
         download(url, tmp_path / "x")
     assert "\n" not in str(caught.value)
