@@ -12,6 +12,8 @@ from model.training.tasks import Output, Task
 from utils.runtime.device import Runtime
 from utils.samples import Batch
 
+LARGEST_WEIGHT = 1e6  # thousands of times what networks with batch norm come to
+
 
 class Learner:
     """Train a task: one update by the mean gradient of every `accumulate` batches.
@@ -93,7 +95,12 @@ class Learner:
         self.pending = 0
         self.updates += 1
 
-    def is_finite(self) -> bool:
-        """Return whether all weights and statistics are finite; waits for the device."""
-        tensors = [t for t in self.model.state_dict().values() if t.is_floating_point()]
-        return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+    def is_sound(self) -> bool:
+        """Return whether all weights and statistics can be trained on; waits for the device.
+
+        They are finite numbers, and no weight is beyond LARGEST_WEIGHT: from such ones, the next
+        loss or gradient is not finite, whatever the rate.
+        """
+        weights = [p.detach().abs().amax() <= LARGEST_WEIGHT for p in self.model.parameters()]
+        kept = [b.isfinite().all() for b in self.model.buffers() if b.is_floating_point()]
+        return bool(torch.stack(weights + kept).all())

@@ -107,7 +107,7 @@ class Saver:
     def save(self, state: State) -> None:
         """Save an epoch's checkpoint as of now; it is written while the run goes on."""
         self.wait()
-        self._require_finite(f"after epoch {state.epoch}")
+        self._require_sound(f"after epoch {state.epoch}")
         self.state, self.training = state, None
         content = self._content()
         if self.processes.leads:
@@ -122,7 +122,7 @@ class Saver:
     def save_position(self) -> None:
         """Save the position in the epoch in hand, or before it, to last.pth.tar."""
         self.wait()
-        self._require_finite(f"within epoch {self.state.epoch + 1}")
+        self._require_sound(f"within epoch {self.state.epoch + 1}")
         content = self._content()
         plain = None
         if self.training is not None:
@@ -170,13 +170,15 @@ class Saver:
             f"(--reset_lr --lr){more}"
         )
 
-    def _require_finite(self, when: str) -> None:
-        """Raise RunError in all ranks unless weights and loss are finite numbers in each."""
-        diverged = not self.learner.is_finite()
+    def _require_sound(self, when: str) -> None:
+        """Raise RunError in all ranks unless the weights of each are sound and its loss finite."""
+        diverged = not self.learner.is_sound()
         if self.training is not None and self.training.evaluated:
             diverged |= not math.isfinite(self.training.means().loss)
         if any(self.processes.largest(int(diverged))):
-            raise self.divergence(f"the weights or the loss are not finite {when}")
+            raise self.divergence(
+                f"the weights or the loss are not finite, or far too large, {when}"
+            )
 
     def _settle(self) -> None:
         """Update the link to the best checkpoint and delete old ones."""

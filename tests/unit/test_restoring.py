@@ -190,6 +190,17 @@ def test_what_was_saved_is_gone_on_from(content, go_on):
     go_on(content)
 
 
+def test_files_of_older_versions_are_gone_on_from(content, go_on):
+    state = {key.removeprefix("module."): value for key, value in content["state_dict"].items()}
+    older = {name: value for name, value in content.items() if name not in ("classes", "net")}
+    (group,) = content["optimizer"]["param_groups"]
+    older["optimizer"] = {
+        **content["optimizer"],
+        "param_groups": [{n: v for n, v in group.items() if n in ("params", "lr", "betas")}],
+    }
+    go_on({**older, "state_dict": state})
+
+
 @pytest.mark.parametrize(
     ("place", "new", "told"),
     [

@@ -25,7 +25,8 @@ from model.training.optimizer import (
 )
 from model.training.saving import Saver, State
 from model.training.tasks import ClassificationTask, ContrastiveTask, Output, Task, build_task
-from small_runs import ON_CPU
+from run_records import only, weights
+from small_runs import ON_CPU, TINY, run, signal_in_call
 from utils.config.flags import Config
 from utils.errors import RunError, UsageError
 from utils.logs import Progress
@@ -249,7 +250,7 @@ def test_weights_that_are_not_finite_reach_no_checkpoint(saver, value):
     with torch.no_grad():
         saver.learner.model.network_pred[2].bias[0] = value
     for save in (saver.save_position, lambda: saver.save(State(epoch=1))):
-        with pytest.raises(RunError, match=r"not finite .* resume it with a lower rate"):
+        with pytest.raises(RunError, match=r"not finite.* resume it with a lower rate"):
             save()
     assert not list(saver.folder.iterdir())
 
@@ -275,3 +276,28 @@ def test_before_any_update_the_weights_are_at_fault(saver):
     told = str(saver.divergence("the loss is nan"))
     assert "lower rate" in told
     assert told.endswith("or look at the weights of --pretrained weights.pth.tar")
+
+
+DIVERGING = {  # flags of a run, and the call in which a signal comes
+    "a signal after batch 3": (["--train_len", 20], 3),
+    "every --checkpoint_minutes": (["--train_len", 20, "--checkpoint_minutes", 1e-9], 0),
+    "an epoch's last update": (["--train_len", 4, "--not_save_best"], 0),
+    "an epoch's last update, of two batches": (["--not_save_best", "--grad_accum", 2], 0),
+    "a classifier's last update": (["--train_len", 4, "--not_save_best", "--model", "lc-rnn"], 0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("lr", [1e30, 1e10])
+@pytest.mark.parametrize("case", DIVERGING)
+def test_a_run_that_diverged_is_resumed_as_the_message_says(case, lr, tmp_path, capsys):
+    flags, nth = DIVERGING[case]
+    arguments = [*TINY, *flags, "--num_epochs", 2, "--lr", lr, "--log_freq", 100]
+    with signal_in_call(Learner, "backward", nth):
+        assert run(*arguments, "--output_dir", tmp_path) == RunError.status
+    assert "resume it with a lower rate (--reset_lr --lr)" in capsys.readouterr().err
+    folder = only(tmp_path)
+    for path in (folder / "model").iterdir():
+        assert all(value.abs().max() < 1e6 for value in weights(path).values())
+    assert run("--resume", folder, "--reset_lr", "--lr", 1e-3) == 0
