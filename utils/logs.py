@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -57,6 +58,16 @@ class LogFile(logging.FileHandler):
     """A log file that warns once if the disk is full, and leaves out what can't be written."""
 
     failed = False
+
+    def _open(self) -> Any:
+        """Open the file, but don't wait for a reader if it is a pipe."""
+        return open(
+            self.baseFilename,
+            self.mode,
+            encoding=self.encoding,
+            errors=self.errors,
+            opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK, 0o666),
+        )
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
         """Warn at the first record that can't be written."""

@@ -237,6 +237,16 @@ def test_odd_neighbours_are_left_out_of_resume_auto(odd, tmp_path, capsys):
     assert "starting it" in told
 
 
+@pytest.mark.parametrize("value", [0, None, ["0"], "first"])
+def test_a_stored_gpu_that_is_no_text_gets_one_line(value, tmp_path, capsys):
+    folder = started(tmp_path)
+    kept = json.loads((folder / "config.json").read_text())
+    kept["resolved"]["gpu"] = value
+    (folder / "config.json").write_text(json.dumps(kept))
+    assert run("--resume", folder) == 2
+    assert "gpu" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("linked", ["run folder", "model"])
 def test_a_run_goes_on_through_symbolic_links(linked, tmp_path):
     folder = started(tmp_path / "output")
@@ -255,6 +265,14 @@ def test_a_test_beside_a_read_only_run_goes_to_output_dir(classifier_run, tmp_pa
     assert run("--test", checkpoint, "--output_dir", tmp_path, "--batch_size", 4) == 0
     assert sorted(classifier_run.iterdir()) == before
     assert only(tmp_path).name == "test_epoch0"
+
+
+def test_a_pipe_in_the_place_of_the_log_gets_one_line(tmp_path, capsys):
+    folder = started(tmp_path)
+    (folder / "log.txt").unlink()
+    os.mkfifo(folder / "log.txt")
+    assert run("--resume", folder, "--num_epochs", 1) == 1
+    assert "log.txt: is no regular file" in capsys.readouterr().err.splitlines()[-1]
 
 
 # ------------------------------------------------------------------ records

@@ -187,6 +187,8 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--suffix " + 27 * "…", "has 81 bytes"),
         ("--suffix 'a\n'", "argument --suffix/--prefix: 'a\\n' holds the control character"),
         ("--suffix 'a\x1b[2J'", "holds the control character '\\x1b'"),
+        ("--batch_size=--", "argument --batch_size: expected one argument"),
+        ("--suffix=--", "argument --suffix: expected one argument"),
         ("--gpu -1", "--gpu -1: takes the numbers of GPUs"),
         ("--gpu 99999999999", "takes the numbers of GPUs"),
         ("--gpu ,", "takes the numbers of GPUs"),
@@ -243,6 +245,8 @@ def test_every_path_flag_expands_the_home_folder_and_refuses_what_is_no_path(nam
         ("~nobody-of-this-name/x", "unknown user"),
         ("a\0b", "control character"),
         ("a\n", "control character"),
+        ("x" * 300, "can't be reached .the name is too long"),
+        ("/dev/fd/../" * 500, "can't be reached .the name is too long"),
     ):
         with pytest.raises(UsageError, match=rf"argument --{name}.*: .*{told}"):
             flags.parse([f"--{name}={wrong}"])

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from utils.config.checks import check_text
 from utils.config.flags import FIELDS, FLOATS, Config, normalised_names
 from utils.errors import UsageError
+from utils.files import reason
 
 SHOWN = {False: "off", "": "none", None: "by model"}  # defaults in --help; 0 equals False
 METAVARS = {int: "N", float: "X", str: "NAME"}
@@ -31,6 +32,13 @@ class Parser(argparse.ArgumentParser):
         """Raise UsageError with argparse's message."""
         raise UsageError(f"{message} (see --help)")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the flags; those of `args` that end in =-- are refused, which argparse makes []."""
+        for argument in args or ():
+            if argument.endswith("=--"):
+                self.error(f"argument {argument[:-3]}: expected one argument")
+        return super().parse_known_args(args, namespace)
+
 
 def typed_text(typed: str) -> str:
     """Return a flag's text; raises ArgumentTypeError for none, and for control characters in it."""
@@ -44,10 +52,19 @@ def typed_text(typed: str) -> str:
 
 
 def path_text(typed: str) -> str:
-    """Return a path with `~` and `~user` expanded; raises ArgumentTypeError."""
+    """Return a path with `~` and `~user` expanded; raises ArgumentTypeError.
+
+    There may be nothing yet, but what leads there must be reachable.
+    """
     expanded = os.path.expanduser(typed_text(typed))
     if expanded.startswith("~"):
         raise ArgumentTypeError(f"{typed} names the home of an unknown user; './~' starts a name")
+    try:
+        os.stat(expanded)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise ArgumentTypeError(f"{expanded[:100]}: can't be reached ({reason(error)})") from None
     return expanded
 
 

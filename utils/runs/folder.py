@@ -95,7 +95,7 @@ def make_folder(
         return folder
     except (OSError, RunError) as error:
         cause = error.__cause__ or error
-        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG and parent.is_dir():
+        if getattr(cause, "errno", 0) == errno.ENAMETOOLONG and os.path.isdir(parent):
             raise UsageError(
                 f"--suffix: the folder's name {name} is too long for this disk; shorten it"
             ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import PREEMPTED, RunError, Stopped
-from utils.runs.folder import is_run_folder, read_config, run_folder_of
+from utils.runs.folder import config_in, is_run_folder, run_folder_of
 from utils.runtime.interrupts import hangup_is_ignored
 
 SECONDS_TO_SAVE = 600  # that processes get after a signal, before they are killed
@@ -34,7 +34,7 @@ def _stored_flags(resumed: str) -> dict[str, Any]:
     """Return the stored configuration of the run to resume, if one is named."""
     path = Path(resumed)
     folder = path if is_run_folder(path) else run_folder_of(path)
-    return read_config(folder)["resolved"] if resumed and folder else {}
+    return vars(config_in(folder)) if resumed and folder else {}
 
 
 def launch(program: Path, arguments: list[str], count: int) -> int:
