@@ -16,9 +16,10 @@ from folders import fault_of_name
 from utils.errors import UsageError
 from utils.files import read_lines
 
+SEPARATORS = ",; \t"
 QUOTED = re.compile(r'"((?:[^"]|"")*)"[\s,;]*(.*)')
 NUMBER = r'"?(\d{1,9})(?:[.,]0+)?"?'
-NAME_AND_NUMBER = re.compile(rf"(.*?)[\s,;]+{NUMBER}")
+NUMBER_BEHIND = re.compile(rf"[\s,;]{NUMBER}\Z")
 NUMBER_AND_NAME = re.compile(rf'{NUMBER}[\s,;]+"?(.*?)"?')
 
 SHOWN = 100  # characters
@@ -58,8 +59,10 @@ def read_names(path: Path) -> list[Line]:
             name, behind = field[1].replace('""', '"').strip(), field[2]
         if number := re.fullmatch(NUMBER, behind):
             lines.append(Line(line, name, int(number[1])))
-        elif number := NAME_AND_NUMBER.fullmatch(name):
-            lines.append(Line(line, number[1], int(number[2])))
+        elif number := NUMBER_BEHIND.search(name):
+            lines.append(
+                Line(line, name[: number.start()].strip().strip(SEPARATORS), int(number[1]))
+            )
         else:
             lines.append(Line(line, name, None))
     return lines
@@ -153,7 +156,7 @@ def writable(name: str) -> bool:
 
 def _full_lines(path: Path) -> list[tuple[int, str]]:
     """Return number and text of each line that isn't empty; raises UsageError if all are."""
-    lines = [line.strip().strip(",; \t") for line in read_lines(path, errors="surrogateescape")]
+    lines = [line.strip().strip(SEPARATORS) for line in read_lines(path, errors="surrogateescape")]
     if not any(lines):
         raise UsageError(f"{path}: is empty; put the published file there")
     return [(number, line) for number, line in enumerate(lines, 1) if line]
