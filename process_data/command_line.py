@@ -2,31 +2,42 @@
 
 import argparse
 import csv
+import io
 import logging
+import os
+import signal
 import site
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple, NoReturn, TypeVar
 
-from joblib import Parallel, delayed
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 # The scripts run as `python process_data/x.py` from any folder, so dataset/ and utils/ would not be
 # found without this. Each script imports this module before them; joblib's processes inherit it.
 site.addsitedir(str(Path(__file__).resolve().parents[1]))
+# joblib would try whether there can be processes, and warn; workers.py does both
+os.environ["JOBLIB_MULTIPROCESSING"] = "0"
 
-from utils.config.command_line import Parser
+from utils.config.command_line import Parser, typed_path
 from utils.config.datasets import CATALOGUE, NAMES, VIDEOS, DatasetInfo, Variant
-from utils.errors import UsageError
+from utils.config.flags import Config, split_folder
+from utils.errors import RunError, UsageError
+from utils.files import reason, write_whole
+from utils.logs import open_streams
+from utils.runtime.interrupts import heard, stopped
+from workers import Killed, bounded, results
 
 log = logging.getLogger("process_data")
 T = TypeVar("T")
 
 
 class Asked(NamedTuple):
-    """The data set that the flags ask for; `root` is its folder."""
+    """The data set that the flags ask for; `root` is its folder, an absolute path."""
 
     info: DatasetInfo
     variant: Variant
@@ -51,7 +62,9 @@ def parser(
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("--d_root", type=Path, required=True, help="holds a folder of each dataset")
+    made.add_argument(
+        "--d_root", type=typed_path, required=True, help="holds a folder of each dataset"
+    )
     made.add_argument(
         "--dataset",
         required=True,
@@ -60,7 +73,10 @@ def parser(
         help="any case",
     )
     made.add_argument(
-        "--num_workers", type=number_of_processes, default=-1, help="processes; -1: one a core"
+        "--num_workers",
+        type=number_of_processes,
+        default="-1",
+        help="processes; -1: one a core, 0: none but this one",
     )
     if frames:
         made.add_argument(
@@ -70,7 +86,10 @@ def parser(
         made.add_argument("--eye", choices=eyes, default="right", help="MouseSim: which half")
     if csv_root:
         made.add_argument(
-            "--csv_root", type=Path, default=Path("process_data/data"), help="of the split files"
+            *("--csv_root",),
+            type=lambda typed: split_folder(str(typed_path(typed))),
+            default=Config.data_path_dir,
+            help="of the split files",
         )
     return made
 
@@ -78,9 +97,9 @@ def parser(
 def number_of_processes(typed: str) -> int:
     """Return the typed number; raises argparse's error for one that can't be."""
     number = int(typed)
-    if number < 1 and number != -1:
-        raise argparse.ArgumentTypeError(f"{number} must be at least 1, or -1 for one a core")
-    return number
+    if number < -1:
+        raise argparse.ArgumentTypeError(f"{number} must be at least 0, or -1 for one a core")
+    return bounded(number)
 
 
 def find_asked(options: argparse.Namespace) -> Asked:
@@ -91,7 +110,13 @@ def find_asked(options: argparse.Namespace) -> Asked:
     large = [name for name, info in CATALOGUE.items() if any(v.large for v in info.variants)]
     if options.k400_big and options.dataset not in large:
         raise UsageError(f"--k400_big: is for {' and '.join(large)}, not {options.dataset}")
-    root = options.d_root / options.dataset
+    root = Path(os.path.abspath(options.d_root / options.dataset))
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"--d_root {root}: is no UTF-8 text, as split files are; rename it"
+        ) from None
     if not root.is_dir():
         raise UsageError(f"--d_root {options.d_root}: has no folder {options.dataset}")
     info = CATALOGUE[options.dataset]
@@ -99,38 +124,87 @@ def find_asked(options: argparse.Namespace) -> Asked:
 
 
 def run_script(main: Callable[[list[str]], int]) -> NoReturn:
-    """Exit with the status of `main`: 2 after wrong input, with one line, 130 after Ctrl-C."""
+    """Exit with the status of `main`, or with one line and the status of what stopped it.
+
+    The status is 2 after wrong input, 1 after a failure of the disk, 130 after Ctrl-C, and 75 after
+    other signals.
+    """
+    open_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    script = Path(sys.argv[0]).name
+    for number in heard():
+        signal.signal(number, _interrupt)
     try:
-        status = main(sys.argv[1:])
-    except UsageError as error:
-        print(f"{script}: {error}", file=sys.stderr)
-        status = UsageError.status
-    except KeyboardInterrupt:
-        print(f"{script}: stopped by Ctrl-C; run the same command to continue", file=sys.stderr)
-        status = 130
+        status, message = main(sys.argv[1:]), ""
+        sys.stdout.flush()
+    except (UsageError, RunError) as error:
+        status, message = error.status, str(error)
+    except KeyboardInterrupt as interrupt:
+        number = interrupt.args[0] if interrupt.args else signal.SIGINT
+        stop = stopped(number, "run the same command to continue")
+        status, message = stop.status, str(stop)
+    except BrokenPipeError:  # whoever read the output has gone
+        status, message = RunError.status, ""
+    except MemoryError:
+        status, message = RunError.status, "there is too little memory"
+    except OSError as error:
+        if error.errno is None:  # it doesn't come from the system
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        status, message = RunError.status, f"{place}{reason(error)}"
+    if message:
+        with suppress(OSError):
+            print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # Python would try it again at its end, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            status = status or RunError.status
     sys.exit(status)
 
 
+def _interrupt(number: int, _: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; while the script ends, only Ctrl-C can stop it again."""
+    for other in heard():
+        is_ctrl_c = other == signal.SIGINT
+        signal.signal(other, signal.default_int_handler if is_ctrl_c else signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
+
+
 def in_parallel(
-    function: Callable[..., T], calls: Iterable[tuple], num_workers: int, label: str
-) -> Iterator[T]:
-    """Yield what `function(*call)` returns for each call, in any order, with a progress bar."""
+    function: Callable[..., T],
+    calls: Iterable[tuple],
+    num_workers: int,
+    label: str,
+    killed: Killed[T],
+) -> Generator[T, None, None]:
+    """Yield what `function(*call)` returns for each call, in any order, with a progress bar.
+
+    A call whose process dies has the result `killed(reason, *call)`. With 0 workers this process
+    does the work.
+    """
     calls = list(calls)
-    results = Parallel(n_jobs=num_workers, return_as="generator_unordered")(
-        delayed(function)(*call) for call in calls
-    )
     with logging_redirect_tqdm():  # log lines above the bar
-        yield from tqdm(results, total=len(calls), desc=label, unit="", disable=None)
+        answers = results(function, calls, num_workers, killed)
+        yield from tqdm(answers, total=len(calls), desc=label, unit="", disable=None)
+
+
+def write_list(path: Path, rows: list[tuple[str, str]]) -> None:
+    """Write rows (video, reason) if they aren't there already; without any, remove the file."""
+    if not rows:
+        if os.path.lexists(path):  # else a disk that can only be read would complain
+            path.unlink()
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("video", "reason"), *rows])
+    if not path.is_file() or path.read_bytes() != text.getvalue().encode(errors="replace"):
+        write_whole(path, text.getvalue())
 
 
 def write_failures(path: Path, failed: list[tuple[str, str]]) -> None:
-    """Write rows (video, reason); without any, remove the file."""
-    path.unlink(missing_ok=True)
+    """Write rows (video, reason) and log their number; without any, remove the file."""
+    write_list(path, failed)
     if failed:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([("video", "reason"), *failed])
         log.error("%d videos failed, listed in %s", len(failed), path)
 
 

@@ -6,73 +6,78 @@ Makes {d_root}/{dataset}/frames/{class}/NAME/image_00001.jpg from videos/{class}
 Kinetics400 with --k400_big goes to frames_256, the left and right half of MouseSim's pictures to
 frames_left and frames_right. A folder of frames is complete: it is made under a hidden name and
 then moved. Videos that can't be decoded are listed in {frames folder}_failures.csv, and the exit
-status is then 1.
+status is then 1. Those whose frames are fewer than their header says, or change their size, are
+listed in {frames folder}_doubtful.csv.
 """
 
 import argparse
 import os
-import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
-import numpy as np
-
-from command_line import Asked, find_asked, in_parallel, log, parser, run_script, write_failures
-from dataset.frames import frame_file
+from command_line import (
+    Asked,
+    find_asked,
+    in_parallel,
+    log,
+    parser,
+    run_script,
+    write_failures,
+    write_list,
+)
+from dataset.frames import PUBLISHED, list_frames
+from dataset.pictures import FrameError, decode, read_file
 from dataset.split_files import class_folder
-from folders import label, video_files
+from decoding import AREA, LINEAR, Job, Outcome, extract, remove_leftovers
+from folders import Found, count_others, find_videos, label, shown
+from frame_notes import doubtful_file, read_doubtful, read_interpolation, write_interpolation
+from published_splits import annotated_classes
 from utils.errors import UsageError
 
-QUALITY = 80  # of the JPEGs
-TEMPORARY = ".tmp"  # ends the hidden names of what is being made or removed
-WHOLE = 0.9  # of the frames that a header promises; with fewer there is a warning
-
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: broken videos are reported here
-
-
-class Job(NamedTuple):
-    """A video, the folder of its frames, and their size. `eye`: the half to keep, or both."""
-
-    video: Path
-    folder: Path
-    short_side: int  # pixels
-    eye: str
-
-
-class Outcome(NamedTuple):
-    """The result of a job. `failure`: why there are no frames, or empty."""
-
-    job: Job
-    frames: int
-    promised: int  # frames, by the video's header
-    failure: str
+LARGEST_SIDE = 4320  # pixels of the shorter one
+OTHERS = -1  # in place of a size: frames that others made, which are left as they are
 
 
 def main(arguments: list[str]) -> int:
     """Run the script and return its exit status."""
     options = _parse(arguments)
     asked = find_asked(options)
-    jobs = list_jobs(asked, options.short_side or asked.variant.short_side)
+    found = find_videos(asked.root / "videos")
+    jobs = list_jobs(asked, found, options.short_side or asked.variant.short_side)
+    if found.others:
+        log.info("%s: %s", asked.root / "videos", count_others(found.others))
     for folder in {job.folder.parent for job in jobs}:
-        folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
     todo = choose(jobs, options.num_workers)
+    keeps = len(jobs) - len(todo)
+    interpolation = choose_interpolation(options.interpolation, asked.frames, keeps)
+    if todo and not (keeps and read_interpolation(asked.frames) != interpolation):
+        write_interpolation(asked.frames, interpolation)
     started = time.perf_counter()
+    calls = [(job._replace(interpolation=interpolation),) for job in todo]
     outcomes = []
-    for outcome in in_parallel(extract, [(job,) for job in todo], options.num_workers, "videos"):
-        outcomes.append(outcome)
-        _report(outcome)
-    failed = sorted((label(o.job.video), o.failure) for o in outcomes if o.failure)
-    write_failures(asked.root / f"{asked.variant.frames}_failures.csv", failed)
+    try:
+        with closing(
+            in_parallel(extract, calls, options.num_workers, "videos", _killed)
+        ) as answers:
+            for outcome in answers:
+                outcomes.append(outcome)
+                _report(outcome)
+    finally:
+        for folder in {job.folder.parent for job in todo}:
+            remove_leftovers(folder)  # of killed processes
+    failed = [(label(path), fault) for path, fault in found.faults]
+    for video, fault in failed:
+        log.error("%s: %s", video, fault)
+    failed += [(label(o.job.video), o.failure) for o in outcomes if o.failure]
+    write_failures(asked.root / f"{asked.variant.frames}_failures.csv", sorted(failed))
+    _write_doubtful(asked.frames, outcomes)
     frames = sum(outcome.frames for outcome in outcomes)
     log.info(
         "%d videos extracted, %d skipped (complete), %d failed; %d frames, %.0f frames/s",
-        *(len(todo) - len(failed), len(jobs) - len(todo), len(failed), frames),
+        *(sum(not outcome.failure for outcome in outcomes), keeps, len(failed), frames),
         frames / (time.perf_counter() - started),
     )
     return 1 if failed else 0
@@ -83,45 +88,67 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument(
         "--short_side", type=int, help="pixels of a frame's shorter side, if not the dataset's"
     )
+    made.add_argument(
+        "--interpolation",
+        choices=(LINEAR, AREA),
+        help="how large frames are shrunk: linear as published, area for a better picture; "
+        "if left out, as the frames that are there, else linear",
+    )
     options = made.parse_args(arguments)
-    if options.short_side is not None and options.short_side < 1:
-        raise UsageError(f"--short_side {options.short_side}: must be at least 1")
+    if options.short_side is not None and not 1 <= options.short_side <= LARGEST_SIDE:
+        raise UsageError(
+            f"--short_side {options.short_side}: must be at least 1 and at most {LARGEST_SIDE}"
+        )
     return options
 
 
 # ------------------------------------------------------------------ which videos
 
 
-def list_jobs(asked: Asked, short_side: int) -> list[Job]:
+def list_jobs(asked: Asked, found: Found, short_side: int) -> list[Job]:
     """Return a job for each video; raises UsageError for none, and for two with the same folder."""
-    remedy = "get them with process_data/download_data.py"
-    videos, endings, eye = asked.root / "videos", asked.info.endings, asked.variant.eye or "both"
-    if not videos.is_dir():
-        raise UsageError(f"{videos}: no such folder; {remedy}")
-    jobs = [
-        Job(video, asked.frames / class_folder(video.parent.name) / video.stem, short_side, eye)
-        for video in video_files(videos, endings)
-    ]
-    if not jobs:
-        raise UsageError(f"{videos}: holds no class folder with {'/'.join(endings)}; {remedy}")
-    (folder, count), *_ = Counter(job.folder for job in jobs).most_common(1)
-    if count > 1:
-        same = " and ".join(str(job.video) for job in jobs if job.folder == folder)
+    videos = asked.root / "videos"
+    if not found.videos:
+        there = f"holds no videos{f', {count_others(found.others)}' if found.others else ''}"
+        if found.faults:
+            there = f"{label(found.faults[0][0])} {found.faults[0][1]}"
+        elif not videos.is_dir():
+            there = "no such folder"
+        raise UsageError(f"{videos}: {there}; get them with process_data/download_data.py")
+    classes = _classes_of_splits(asked, found) if found.by_split else {}
+    jobs = []
+    for video in found.videos:
+        name = class_folder(classes.get(video.stem, "") if found.by_split else video.parent.name)
+        if name:
+            folder = asked.frames / name / video.stem
+            jobs.append(Job(video, folder, short_side, asked.variant.eye or "both"))
+        else:
+            fault = "has no row in the annotations" if found.by_split else "has no class"
+            found.faults.append((video, fault))
+    counts = Counter(job.folder for job in jobs)
+    if several := [folder for folder, count in counts.items() if count > 1]:
+        same = " and ".join(shown(str(job.video)) for job in jobs if job.folder == several[0])
         raise UsageError(f"{same}: would share a folder of frames; rename or remove one")
     return jobs
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed run left in a class's folder of frames.
-
-    Its workers may still be at work. The rename makes those that still write fail; a folder that
-    its worker has moved or removed in the meantime is no leftover.
-    """
-    for path in list(folder.glob(f".*{TEMPORARY}")):
-        gone = path.with_name(f".leftover-{path.name}")
-        with suppress(FileNotFoundError):
-            os.rename(path, gone)
-            shutil.rmtree(gone, ignore_errors=True)
+def _classes_of_splits(asked: Asked, found: Found) -> dict[str, str]:
+    """Return the classes by the videos' names, where their folders are splits."""
+    classes = {}
+    if asked.info.split_lists == "annotations":
+        classes = annotated_classes(asked.info, asked.root)
+    if not classes:
+        folders = sorted({shown(video.parent.name) for video in found.videos})
+        raise UsageError(
+            f"{asked.root / 'videos'}: its folders {', '.join(folders)} are splits, not classes; "
+            + (
+                f"put the annotations in {asked.root / 'annotations'}, such as train.csv"
+                if asked.info.split_lists == "annotations"
+                else "sort the videos into folders of their classes"
+            )
+        )
+    log.info("the videos lie in folders of splits; their classes are those of the annotations")
+    return classes
 
 
 def choose(jobs: list[Job], num_workers: int) -> list[Job]:
@@ -132,104 +159,81 @@ def choose(jobs: list[Job], num_workers: int) -> list[Job]:
     made = {
         folder / name
         for folder in {job.folder.parent for job in jobs}
+        if folder.is_dir()
         for name in os.listdir(folder)
     }
     checks = [(job,) for job in jobs if job.folder in made]
-    sizes = dict(in_parallel(made_size, checks, num_workers, "made before"))
-    todo = [job for job in jobs if sizes.get(job) != job.short_side]
+    sizes = dict(
+        in_parallel(made_size, checks, num_workers, "made before", lambda _, job: (job, 0))
+    )
+    if others := list(sizes.values()).count(OTHERS):
+        log.warning("%d videos have frames that others made, which are left as they are", others)
+    todo = [job for job in jobs if sizes.get(job) not in (OTHERS, job.short_side)]
     if anew := sum(job in sizes for job in todo):
         log.info("frames of another size: %d videos extracted anew", anew)
-    return sorted(todo, key=lambda job: (-job.video.stat().st_size, job))
+    return sorted(todo, key=lambda job: (-_bytes(job.video), job))
 
 
 def made_size(job: Job) -> tuple[Job, int]:
     """Return the shorter side of the job's first frame; 0 if it can't be read."""
-    path = job.folder / frame_file(1)
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    return job, 0 if image is None else min(image.shape)
-
-
-# ------------------------------------------------------------------ one video
-
-
-def extract(job: Job) -> Outcome:
-    """Decode a video into a hidden folder that is moved to its place when it is complete."""
-    temporary = job.folder.with_name(f".{job.folder.name}.{os.getpid()}{TEMPORARY}")
-    # processes work side by side: threads within them, also the decoder's, only get in the way
-    cv2.setNumThreads(1)
-    capture = cv2.VideoCapture(str(job.video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    path = str(job.folder / PUBLISHED.file(0))
     try:
-        promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if not capture.isOpened():
-            return Outcome(job, 0, 0, "can't be opened")
-        temporary.mkdir()
-        count = write_frames(temporary, decoded(capture), job.short_side, job.eye)
-        if not count:
-            return Outcome(job, 0, promised, "no frame can be decoded")
-        move_into_place(temporary, job.folder)
-        return Outcome(job, count, promised, "")
-    except (OSError, cv2.error) as error:
-        return Outcome(job, 0, 0, " ".join(str(error).split()))
-    finally:
-        capture.release()
-        shutil.rmtree(temporary, ignore_errors=True)
+        if not os.path.lexists(path) and list_frames(job.folder)[0] != PUBLISHED:
+            return job, OTHERS
+        return job, min(decode(read_file(path), path).shape[:2])
+    except FrameError:
+        return job, 0
 
 
-def decoded(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    """Yield the frames of an open video."""
-    while True:
-        there, frame = capture.read()
-        if not there:
-            return
-        yield frame
-
-
-def write_frames(folder: Path, frames: Iterator[np.ndarray], short_side: int, eye: str) -> int:
-    """Write the frames as JPEG files and return their number."""
-    count = 0
-    for count, frame in enumerate(frames, 1):
-        image = resized(half(frame, eye), short_side)
-        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        with open(folder / frame_file(count), "wb", buffering=0) as file:
-            file.write(encoded.data)
-    return count
-
-
-def half(frame: np.ndarray, eye: str) -> np.ndarray:
-    """Return an eye's half. Of an odd width the middle column is left out for equal halves."""
-    width = frame.shape[1] // 2
-    return {"left": frame[:, :width], "right": frame[:, -width:], "both": frame}[eye]
-
-
-def resized(frame: np.ndarray, short_side: int) -> np.ndarray:
-    """Return the frame with a shorter side of so many pixels."""
-    height, width = frame.shape[:2]
-    shorter = min(height, width)
-    if shorter == short_side:
-        return frame
-    size = round(width * short_side / shorter), round(height * short_side / shorter)
-    shrinks = short_side < shorter
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def move_into_place(temporary: Path, folder: Path) -> None:
-    """Move a folder, also in place of one with frames of another size."""
+def _bytes(path: Path) -> int:
     try:
-        os.rename(temporary, folder)
-    except OSError:
-        old = folder.with_name(f".{folder.name}.old{TEMPORARY}")
-        os.rename(folder, old)
-        os.rename(temporary, folder)
-        shutil.rmtree(old)
+        return path.stat().st_size
+    except OSError:  # a link that leads nowhere; `extract` says so
+        return 0
+
+
+def choose_interpolation(typed: str | None, frames: Path, keeps: int) -> str:
+    """Return the interpolation for the frames that are to be made beside those that it keeps.
+
+    Raises UsageError if that would mix two in a data set.
+    """
+    noted = read_interpolation(frames)
+    if not keeps:
+        return typed or noted or LINEAR
+    there = noted or AREA  # before there was a choice
+    if typed not in (None, there):
+        raise UsageError(
+            f"--interpolation {typed}: {frames} holds frames that were made with {there}; remove "
+            "them to make all anew, or leave the flag out"
+        )
+    return there
+
+
+# ------------------------------------------------------------------ what came out
+
+
+def _killed(reason: str, job: Job) -> Outcome:
+    return Outcome(job, failure=reason)
 
 
 def _report(outcome: Outcome) -> None:
     name = label(outcome.job.video)
     if outcome.failure:
         log.error("%s: %s", name, outcome.failure)
-    elif outcome.frames < WHOLE * outcome.promised:
-        message = "%s: %d frames decoded, its header says %d"
-        log.warning(message, name, outcome.frames, outcome.promised)
+    elif outcome.doubt:
+        log.warning("%s: %s", name, outcome.doubt)
+
+
+def _write_doubtful(frames: Path, outcomes: list[Outcome]) -> None:
+    """List the doubtful videos, with those of earlier runs that were not extracted anew."""
+    doubtful = read_doubtful(frames)
+    for outcome in outcomes:
+        doubtful.pop(label(outcome.job.video), None)
+        if outcome.doubt:
+            doubtful[label(outcome.job.video)] = outcome.doubt
+    write_list(doubtful_file(frames), sorted(doubtful.items()))
+    if doubtful:
+        log.warning("%d videos are doubtful, listed in %s", len(doubtful), doubtful_file(frames))
 
 
 if __name__ == "__main__":

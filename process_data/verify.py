@@ -4,8 +4,9 @@
 
 Reads the split files in {csv_root}/{dataset} and prints, for each: videos, frames, classes,
 missing and unreadable frames, classes without videos, and videos too short for the clip that
---num_seq_in, --pred_step, --seq_len and --ds describe. The exit status is 1 where frames are
-missing or unreadable or a video's class is unknown; all else is a warning.
+--num_seq_in, --pred_step, --seq_len and --ds describe. Besides, it says how the frames were shrunk.
+The exit status is 1 where frames are missing, unreadable or of several sizes, or a video's class is
+unknown; all else is a warning, also videos that were doubtful when they were extracted.
 """
 
 import argparse
@@ -14,9 +15,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from command_line import find_asked, first_few, in_parallel, parser, run_script
+from command_line import find_asked, first_few, in_parallel, log, parser, run_script
 from dataset import frames
-from dataset.frames import FrameError, frame_file
+from dataset.packed_frames import Tar, frame_file, tar_of
+from dataset.pictures import FrameError
 from dataset.split_files import (
     CLASSES_FILE,
     Row,
@@ -25,6 +27,9 @@ from dataset.split_files import (
     read_root,
     read_rows,
 )
+from decoding import AREA, LINEAR
+from folders import label
+from frame_notes import read_doubtful, read_interpolation
 from utils.config.datasets import CATALOGUE, DatasetInfo
 from utils.config.flags import Config
 from utils.errors import UsageError
@@ -35,12 +40,24 @@ COLUMNS = (
 )
 
 
-class Condition(NamedTuple):
-    """Numbers of a video's frames; `extra` are on the disk, but past its row's count."""
+HOW_SHRUNK = {
+    LINEAR: "linear interpolation, as published",
+    AREA: "area interpolation",
+    "": "unknown, nothing is noted beside them; before there was a choice it was area",
+}
 
-    missing: int
-    unreadable: int
-    extra: int
+
+class Condition(NamedTuple):
+    """Numbers of a video's frames.
+
+    `resized` are of another size than its first one. `extra` are on the disk, but past its row's
+    count.
+    """
+
+    missing: int = 0
+    unreadable: int = 0
+    resized: int = 0
+    extra: int = 0
 
 
 class Split(NamedTuple):
@@ -70,8 +87,8 @@ def main(arguments: list[str]) -> int:
     root = read_root(folder) or d_root
     videos = sorted({(root / row.path, row.frames) for split in rows.values() for row in split})
     calls = [(*video, options.quick) for video in videos]
-    conditions = dict(in_parallel(examine, calls, options.num_workers, "videos"))
-    tars = sorted({frames.tar_of(video) for video, _ in videos})
+    conditions = dict(in_parallel(examine, calls, options.num_workers, "videos", _killed))
+    tars = sorted({tar_of(video) for video, _ in videos})
     bad_tars = [] if options.quick else find_bad(tars, options.num_workers)
 
     splits = {}
@@ -83,10 +100,13 @@ def main(arguments: list[str]) -> int:
     table = [_line(name, split, classes, shortest, info) for name, split in splits.items()]
     failures = [f"{tar}: does not fit its index; pack it anew" for tar in bad_tars]
     warnings = _overlaps(splits)
+    doubtful = read_doubtful(root / variant.frames)
     for name, split in splits.items():
         failures += _named(name, _failures(split, classes))
-        warnings += _named(name, _warnings(split, classes, shortest))
-    print("\n".join([*_aligned([COLUMNS, *table]), *failures, *warnings]))
+        warnings += _named(name, _warnings(split, classes, shortest, doubtful))
+    interpolation = read_interpolation(root / variant.frames)
+    shrunk = f"large frames were shrunk with: {HOW_SHRUNK.get(interpolation, interpolation)}"
+    print("\n".join([*_aligned([COLUMNS, *table]), shrunk, *failures, *warnings]))
     return 1 if failures else 0
 
 
@@ -98,6 +118,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--ds", type=int, help="frame stride; 5 for Kinetics400, else 3")
     made.add_argument("--quick", action="store_true", help="look for the frames, decode none")
     options = made.parse_args(arguments)
+    for name, least in (("num_seq_in", 1), ("pred_step", 0), ("seq_len", 1), ("ds", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name} {value}: must be at least {least}")
     if options.ds is None:
         options.ds = CATALOGUE[options.dataset].stride or Config.ucf_hmdb_ms_ds
     return options
@@ -117,40 +141,49 @@ def read_splits(folder: Path, info: DatasetInfo) -> dict[str, list[Row]]:
 
 def examine(folder: Path, count: int, quick: bool) -> tuple[tuple[Path, int], Condition]:
     """Return the condition of a video that should have `count` frames."""
-    there: Collection[int]
-    if frames.is_packed(folder):
-        there = range(1, frames.packed_span(folder).frames + 1)
-    else:
-        there = frames.frame_numbers(folder)
-    wanted = [number for number in range(1, count + 1) if number in there]
-    unreadable = 0 if quick or not wanted else count_unreadable(folder, wanted)
-    extra = sum(number > count for number in there)
-    return (folder, count), Condition(count - len(wanted), unreadable, extra)
+    there = frames.frames_there(folder)
+    wanted = sorted(frame for frame in there if frame < count)
+    unreadable, resized = (0, 0) if quick or not wanted else read_all(folder, wanted)
+    extra = len(there) - len(wanted)
+    return (folder, count), Condition(count - len(wanted), unreadable, resized, extra)
 
 
-def count_unreadable(folder: Path, numbers: list[int]) -> int:
-    """Count the frames, numbered from 1, that training can't read."""
-    read = frames.reader(folder)
-    unreadable = 0
-    for number in numbers:
+def _killed(
+    reason: str, folder: Path, count: int, quick: bool
+) -> tuple[tuple[Path, int], Condition]:
+    log.error("%s: %s", label(folder), reason)
+    return (folder, count), Condition(unreadable=count)
+
+
+def read_all(folder: Path, wanted: list[int]) -> tuple[int, int]:
+    """Count the frames, from 0, that training can't read, and those of another size."""
+    try:
+        read = frames.reader(folder)
+    except FrameError:
+        return len(wanted), 0
+    unreadable, resized, size = 0, 0, None
+    for frame in wanted:
         try:
-            read(number - 1)
+            image = read(frame)
         except FrameError:
             unreadable += 1
-    return unreadable
+        else:
+            size = size or image.shape
+            resized += image.shape != size
+    return unreadable, resized
 
 
 def find_bad(tars: list[Path], num_workers: int) -> list[Path]:
     """Return the tars that don't fit their index."""
     calls = [(tar,) for tar in tars if tar.is_file()]
-    found = in_parallel(fits_index, calls, num_workers, "tars")
+    found = in_parallel(fits_index, calls, num_workers, "tars", lambda _, tar: (tar, False))
     return sorted(tar for tar, fits in found if not fits)
 
 
 def fits_index(tar: Path) -> tuple[Path, bool]:
     """Compare the members that a tar itself lists, and their places, to its index."""
     try:
-        index = frames.Tar(tar)
+        index = Tar(tar)
         with tarfile.open(tar) as file:
             members = {}
             while (member := file.next()) is not None:
@@ -196,18 +229,29 @@ def _failures(split: Split, classes: set[str]) -> dict[str, list[str]]:
     return {
         "frames missing": split.labels([state.missing > 0 for state in split.found]),
         "frames unreadable": split.labels([state.unreadable > 0 for state in split.found]),
+        "frames of several sizes": split.labels([state.resized > 0 for state in split.found]),
         f"class not in {CLASSES_FILE}": split.labels(unknown),
     }
 
 
-def _warnings(split: Split, classes: set[str], shortest: int) -> dict[str, list[str]]:
+def _warnings(
+    split: Split, classes: set[str], shortest: int, doubtful: Collection[str]
+) -> dict[str, list[str]]:
+    doubted = {row_label(name) for name in doubtful}
     short = [row.frames <= shortest for row in split.rows]
     extra = [state.extra > 0 for state in split.found]
     return {
         "classes without videos": sorted(classes - split.classes),
         f"too short, {shortest} frames or fewer": split.labels(short),
         "more frames on the disk than its row says": split.labels(extra),
+        "doubtful when extracted": split.labels([row.label in doubted for row in split.rows]),
     }
+
+
+def row_label(video: str) -> str:
+    """Return the label of a video's row, such as Dive/v_a for Dive/v_a.avi."""
+    path = Path(video)
+    return f"{class_folder(path.parent.name)}/{path.stem}"
 
 
 def _named(split: str, problems: dict[str, list[str]]) -> list[str]:

@@ -117,7 +117,7 @@ def pack(root: Path, *flags: str) -> None:
     """Pack a data set's frames into tar files with an index; `flags` are such as --k400_big."""
     import pack_frames
 
-    arguments = ["--d_root", str(root.parent), "--dataset", root.name, "--num_workers", "1", *flags]
+    arguments = ["--d_root", str(root.parent), "--dataset", root.name, "--num_workers", "0", *flags]
     assert pack_frames.main(arguments) == 0
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from utils.config.datasets import ALL_NAMES, CATALOGUE, LAST_SPLIT, NAMES
@@ -188,6 +189,14 @@ class Config:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+
+
+def split_folder(data_path_dir: str) -> Path:
+    """Return the folder of split files; the default is in this repository, wherever we are."""
+    is_default = Path(data_path_dir) == Path(Config.data_path_dir)
+    return (
+        Path(__file__).parents[2].absolute() / data_path_dir if is_default else Path(data_path_dir)
+    )
 
 
 def fields_on_resume(*kinds: str) -> set[str]:

@@ -1,0 +1,220 @@
+"""One video, decoded into a folder of JPEG frames, or the reason why it can't be."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from dataset.frames import frame_file
+from folders import fault_of_name
+from utils.errors import RunError
+from utils.files import reason, regular_only
+
+QUALITY = 80  # of the JPEGs
+TEMPORARY = ".tmp"  # ends the hidden names of what is being made or removed
+WHOLE = 0.9  # of the frames that a header promises; a video with fewer is listed as doubtful
+MOST_PIXELS = 2**27  # of a frame
+LINEAR, AREA = "linear", "area"  # interpolations
+# errors of the disk for frames, which would be those of all later videos too
+OF_THE_DISK = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE),
+}
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: broken videos are reported here
+
+
+class Job(NamedTuple):
+    """A video, the folder of its frames, and how these are made. `eye`: the half to keep, or both.
+
+    `interpolation` says how large frames are shrunk: LINEAR as published, or AREA.
+    """
+
+    video: Path
+    folder: Path
+    short_side: int  # pixels
+    eye: str
+    interpolation: str = LINEAR
+
+
+class Outcome(NamedTuple):
+    """The result of a job. `failure`: why there are no frames; `doubt`: what is odd about them."""
+
+    job: Job
+    frames: int = 0
+    failure: str = ""
+    doubt: str = ""
+
+
+class VideoError(Exception):
+    """A video that gives no frames, and why."""
+
+
+def extract(job: Job) -> Outcome:
+    """Decode a video into a hidden folder that is moved to its place when it is complete.
+
+    Raises RunError if the disk takes no frames.
+    """
+    # processes work side by side: threads within them, also the decoder's, only get in the way
+    cv2.setNumThreads(1)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    temporary = job.folder.with_name(hidden_name())
+    try:
+        check_file(job.video)
+        capture = cv2.VideoCapture(str(job.video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        try:
+            return _extract(job, capture, temporary)
+        finally:
+            capture.release()
+            shutil.rmtree(temporary, ignore_errors=True)
+    except VideoError as error:
+        return Outcome(job, failure=str(error))
+    except MemoryError:
+        return Outcome(job, failure="there is too little memory")
+    except cv2.error as error:
+        return Outcome(job, failure=" ".join(str(error).split()))
+    except OSError as error:
+        if error.errno in OF_THE_DISK:
+            raise RunError(
+                f"{job.folder.parent}: frames can't be written ({reason(error)})"
+            ) from error
+        return Outcome(job, failure=f"its frames can't be written: {reason(error)}")
+
+
+def _extract(job: Job, capture: cv2.VideoCapture, temporary: Path) -> Outcome:
+    if not capture.isOpened():
+        raise VideoError("can't be opened")
+    width, height = (
+        int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    if width * height > MOST_PIXELS:
+        raise VideoError(f"says that its frames have {width}×{height} pixels")
+    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    temporary.mkdir(parents=True)
+    sizes: dict[tuple[int, ...], int] = {}
+    count = write_frames(temporary, decoded(capture, sizes), job)
+    if not count:
+        raise VideoError(f"no frame can be decoded{codec_of(capture)}")
+    move_into_place(temporary, job.folder)
+    doubts = [
+        f"{width}×{height} pixels from frame {first} on"
+        for (height, width, _), first in list(sizes.items())[1:]
+    ]
+    if count < WHOLE * promised:
+        doubts.append(f"{count} frames decoded, its header says {promised}")
+    return Outcome(job, count, doubt="; ".join(doubts))
+
+
+def check_file(video: Path) -> None:
+    """Raise VideoError for what OpenCV couldn't take, would wait for, or would crash at."""
+    for name in (video.parent.name, video.name):
+        if fault := fault_of_name(name):
+            raise VideoError(fault)
+    try:
+        with open(video, "rb", opener=regular_only) as file:
+            is_empty = not os.fstat(file.fileno()).st_size
+    except OSError as error:
+        is_link = video.is_symlink() and error.errno == errno.ENOENT
+        raise VideoError("is a link that leads nowhere" if is_link else reason(error)) from error
+    if is_empty:
+        raise VideoError("is empty")
+
+
+def codec_of(capture: cv2.VideoCapture) -> str:
+    """Return an addition to a message that names a video's codec by its four letters."""
+    code = (int(capture.get(cv2.CAP_PROP_FOURCC)) % 2**32).to_bytes(4, "little")
+    name = "".join(chr(letter) if 32 < letter < 127 else "?" for letter in code)
+    return f"; its codec is {name}, which OpenCV may lack: convert it to H.264"
+
+
+def decoded(capture: cv2.VideoCapture, sizes: dict[tuple[int, ...], int]) -> Iterator[np.ndarray]:
+    """Yield the frames of an open video; note in `sizes` which frame was the first of each."""
+    count = 0
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return
+        count += 1
+        sizes.setdefault(frame.shape, count)
+        yield frame
+
+
+def write_frames(folder: Path, frames: Iterator[np.ndarray], job: Job) -> int:
+    """Write the frames as JPEG files, all of the first one's size, and return their number."""
+    count, size = 0, None
+    for count, frame in enumerate(frames, 1):
+        image = half(frame, job.eye)
+        size = size or target_size(image, job)
+        _, encoded = cv2.imencode(
+            ".jpg", resized(image, size, job.interpolation), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        )
+        with open(folder / frame_file(count), "wb", buffering=0) as file:
+            file.write(encoded.data)
+    return count
+
+
+def half(frame: np.ndarray, eye: str) -> np.ndarray:
+    """Return an eye's half. Of an odd width the middle column is left out for equal halves."""
+    width = frame.shape[1] // 2
+    return {"left": frame[:, :width], "right": frame[:, -width:], "both": frame}[eye]
+
+
+def target_size(frame: np.ndarray, job: Job) -> tuple[int, ...]:
+    """Return the width and height of a frame whose shorter side has as many pixels as asked.
+
+    The longer side is cut, as published; with AREA it is rounded.
+    """
+    height, width = frame.shape[:2]
+    rounded = round if job.interpolation == AREA else int
+    return tuple(
+        max(1, rounded(side * job.short_side / min(height, width))) for side in (width, height)
+    )
+
+
+def resized(frame: np.ndarray, size: tuple[int, ...], interpolation: str) -> np.ndarray:
+    """Return the frame with this width and height."""
+    if (frame.shape[1], frame.shape[0]) == size:
+        return frame
+    is_area = interpolation == AREA and min(size) < min(frame.shape[:2])
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if is_area else cv2.INTER_LINEAR)
+
+
+# ------------------------------------------------------------------ hidden folders
+
+
+def hidden_name() -> str:
+    """Return a new name for what is being made or removed; the video's could get too long."""
+    return f".{secrets.token_hex(8)}{TEMPORARY}"
+
+
+def move_into_place(temporary: Path, folder: Path) -> None:
+    """Move a folder, also in place of one with frames of another size."""
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        if folder.is_symlink() or not folder.is_dir():
+            raise
+        old = folder.with_name(hidden_name())
+        os.rename(folder, old)
+        os.rename(temporary, folder)
+        shutil.rmtree(old)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed run left in a class's folder of frames, if the disk lets us.
+
+    Its workers may still be at work. The rename makes those that still write fail; a folder that
+    its worker has moved or removed in the meantime is no leftover.
+    """
+    for path in list(folder.glob(f".*{TEMPORARY}")):
+        gone = path.with_name(hidden_name())
+        with suppress(OSError):
+            os.rename(path, gone)
+            shutil.rmtree(gone, ignore_errors=True)
