@@ -13,7 +13,7 @@ from dataset.workers import (
     Sending,
     collate,
     enough_files,
-    ignore_stopping_signals,
+    leave_to_main_process,
     told_of_start,
     told_of_workers,
     warn_of_pipes,
@@ -103,7 +103,7 @@ class ClipLoader:
             persistent_workers=num_workers > 0,
             prefetch_factor=AHEAD if num_workers else None,
             timeout=timeout if num_workers > 0 else 0,
-            worker_init_fn=ignore_stopping_signals,
+            worker_init_fn=leave_to_main_process,
             # its own: the loader draws from it, and must not move the model's random state
             generator=torch.Generator(),
         )

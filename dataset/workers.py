@@ -149,17 +149,18 @@ def told_of_workers() -> Iterator[None]:
                 "--num_workers or --batch_size"
             )
         else:
-            remedy = "often memory ran out: lower --num_workers or --batch_size"
+            remedy = "often memory (or ulimit -u) is too small: lower --num_workers or --batch_size"
         raise LostWorkerError(f"a data worker was lost: {text}; {remedy}") from error
     finally:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def ignore_stopping_signals(worker: int) -> None:
-    """Leave the signals that stop a run to the main process."""
-    # a terminal and Slurm send them to every process; the main process handles them
-    for number in STOPPING:
+def leave_to_main_process(worker: int) -> None:
+    """Leave the signals that stop a run, and what is told of errors, to the main process."""
+    for number in STOPPING:  # a terminal and Slurm send them to every process
         signal.signal(number, signal.SIG_IGN)
+    # Python would print a traceback where a worker may start no thread that sends
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def end_workers() -> None:

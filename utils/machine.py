@@ -11,7 +11,7 @@ from utils.logs import log
 OURS = ("dataset", "model", "process_data", "run_model", "utils")
 NO_MEMORY = (
     *("can't allocate memory", "annot allocate memory", "nable to allocate", "out of memory"),
-    *("Insufficient memory", "_STATUS_ALLOC_FAILED", "nable to mmap"),
+    *("Insufficient memory", "_STATUS_ALLOC_FAILED", "nable to mmap", "failed to map segment"),
 )
 BUGS_ON_GPUS = ("device-side assert", "illegal memory access", "misaligned address")
 
@@ -50,7 +50,7 @@ def denied(error: Exception, to_lower: str) -> str | None:
     if isinstance(error, ImportError) and (error.name or "").split(".")[0] not in OURS:
         return f"{text}: install what requirements.txt lists"
     if "can't start new thread" in text:
-        return f"the system allows no more threads (ulimit -u): lower {to_lower}"
+        return "the system allows no more threads: raise the limit (ulimit -u)"
     if text.startswith("CUDA error") and not any(word in text for word in BUGS_ON_GPUS):
         return f"the GPU failed ({text}); another one can be named by --gpu"
     return None

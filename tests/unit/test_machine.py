@@ -46,7 +46,7 @@ DENIED = {
         "No module named 'torch': install what requirements.txt lists",
     ),
     "no library": (ImportError("libGL.so.1: cannot open shared object file"), "libGL.so.1: cannot"),
-    "no threads": (RuntimeError("can't start new thread"), "no more threads (ulimit -u): lower"),
+    "no threads": (RuntimeError("can't start new thread"), "no more threads: raise the limit"),
     "a lost GPU": (RuntimeError("CUDA error: uncorrectable ECC\nmore"), "the GPU failed (CUDA"),
 }  # fmt: skip
 BUGS = (
