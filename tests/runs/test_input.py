@@ -193,6 +193,8 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--gpu 99999999999", "takes the numbers of GPUs"),
         ("--gpu ,", "takes the numbers of GPUs"),
         ("--gpu 0,0", "--gpu 0,0: names a GPU twice"),
+        ("--batch_size 1000000 --train_len 2000000", "no memory holds so many clips"),
+        ("--seq_len 1000 --num_seq_in 1000 --pred_step 1000", "no memory holds so many clips"),
         ("--batch_size 1000000 --seq_len 50", "no memory holds so many clips"),
     ],
 )

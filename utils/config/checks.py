@@ -13,7 +13,7 @@ COMPARISONS = {"least": ge, "above": gt, "most": le, "below": lt}
 WORDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # would break lines, or act on a terminal
 SUFFIX_BYTES = 80  # a name has at most 255, of which the other flags and a number take the rest
-BATCH_BYTES = 2**36  # of frames, one byte a value: a network needs many times more
+BATCH_BYTES = 2**33  # of a process's frames, one byte a value; a network needs many times more
 
 
 def check_text(text: str) -> None:
@@ -54,12 +54,6 @@ def check(config: Config) -> None:
         raise UsageError("--class_index: is for --test with a checkpoint; leave it out")
     if not config.test:
         check_share(config, count=1)
-    frames = config.num_blocks * config.seq_len
-    if config.batch_size * frames * 3 * config.img_dim**2 > BATCH_BYTES:
-        raise UsageError(
-            f"--batch_size {config.batch_size}: no memory holds so many clips of {frames} frames "
-            f"of {config.img_dim} pixels; lower it, or the clips' length or size"
-        )
 
 
 def check_suffix(suffix: str) -> None:
@@ -97,6 +91,16 @@ def check_bounds(name: str, value: float | None) -> None:
         allowed = "be " + " and ".join(f"{WORDS[kind]} {bounds[kind]}" for kind in bounds)
     shown = f"{value:g}" if isinstance(value, float) else value
     raise UsageError(f"--{name} {shown}: must {allowed}")
+
+
+def check_memory(config: Config, count: int) -> None:
+    """Raise UsageError if no machine holds a process's part of a batch, of `count` processes."""
+    frames = config.num_blocks * config.seq_len
+    if config.batch_size * frames * 3 * config.img_dim**2 > BATCH_BYTES * count:
+        raise UsageError(
+            f"--batch_size {config.batch_size}: no memory holds so many clips of {frames} frames "
+            f"of {config.img_dim} pixels; lower it, or the clips' length or size"
+        )
 
 
 def check_share(config: Config, count: int) -> None:

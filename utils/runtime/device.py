@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from utils.config.checks import check_share
+from utils.config.checks import check_memory, check_share
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.logs import log
@@ -71,6 +71,7 @@ def start_runtime(config: Config, processes: Processes) -> Runtime:
     batch_size = processes.round_up(config.batch_size)
     if batch_size != config.batch_size:
         log.warning("--batch_size: %d, for %d equal shares", batch_size, processes.count)
+    check_memory(config, processes.count)
     if not config.test:
         check_share(config, processes.count)
     if device.type == "cuda":
