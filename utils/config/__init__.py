@@ -1,1 +1,1 @@
-"""The flags and what they may hold; imports no torch, and of utils only config, errors and logs."""
+"""The flags and what they may hold; imports no torch, and of utils only errors, files and logs."""
