@@ -1,5 +1,6 @@
 """What a run goes on with: its weights, optimizer, random states and position."""
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,14 @@ def restore(
     """
     samples = loader.samples
     classes = [info.name for info in samples.classes]
-    if content.get("classes", classes) != classes:
+    stored = content.get("classes", classes)
+    if stored != classes:
+        pairs = zip_longest(stored, classes)
+        number, pair = next((n, pair) for n, pair in enumerate(pairs) if pair[0] != pair[1])
         raise UsageError(
-            f"--resume {path}: its {len(content['classes'])} classes are not the {len(classes)} of "
-            "the data set, or in another order; name the data that it was trained on"
+            f"--resume {path}: its classes are other ones than the data set's, or in another "
+            f"order: class {number} is {pair[0]!r}, and {pair[1]!r} here; put the data set's class "
+            "list back"
         )
     load_exactly(learner.model, content, "resume", path)
     try:

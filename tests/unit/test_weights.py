@@ -16,6 +16,9 @@ from model.lc import LC_RNN
 from model.training.tensor_names import published, tensors_of
 from model.training.weights import load_classifier, load_exactly, load_pretrained
 from published import PARITY
+from utils.config import changes
+from utils.config.checks import check
+from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.samples import ClassInfo
 
@@ -308,3 +311,26 @@ def test_an_odd_bias_is_refused_with_classes_in_another_order(bias):
     }
     with pytest.raises(UsageError, match=r"final_fc\.1\.bias"):
         load_classifier(classifier(), content, CLASSES, "f")
+
+
+# ------------------------------------------------------------------ what a test assumes
+
+
+def test_a_test_tells_what_it_assumes_of_a_file_without_configuration(loaded):
+    typed = {"test": "f", "dataset": "HMDB51", "img_dim": 224, "model": "lc-rnn"}
+    assert changes.tested_config({"state_dict": {}}, typed).num_seq_in == 5
+    told = (
+        "Assumed: --split 1 --net resnet18 --num_seq_in 5 --seq_len 5 --ucf_hmdb_ms_ds 3 --resize"
+    )
+    assert told in loaded.text
+    assert "original code trains lc-rnn with --num_seq_in 8" in loaded.text
+    loaded.clear()
+    changes.tested_config({"state_dict": {}, "config": {"model": "lc-rnn"}}, typed)
+    changes.tested_config(None, typed)
+    assert "Assumed" not in loaded.text
+
+
+@pytest.mark.parametrize("test", ["", "random"])
+def test_class_index_is_for_the_test_of_a_checkpoint(test):
+    with pytest.raises(UsageError, match="--class_index: is for --test"):
+        check(Config(model="lc-rnn", class_index="classInd.txt", test=test))
