@@ -82,6 +82,9 @@ def get_part(
     log.info("%s: unpacking", name)
     plan = partial(labelled_places, info.endings, classes, most, there)
     names = unpack(archive, store.root / "videos", plan)
+    if there:  # before the note: a kill in between has it done again
+        replaced = [path for path in map(PurePosixPath, names) if path.name in there]
+        remove_frames(store.root, info, classes, replaced)
     if "replacements" in info.addresses:  # broken videos may be among these
         store.forget(file_name(info.addresses["replacements"]))
     unknown = [n for n in visible(names, info.endings) if PurePosixPath(n).stem not in classes]
@@ -96,21 +99,25 @@ def get_part(
 def get_replacements(store: Store, info: DatasetInfo, keep_archives: bool) -> None:
     """Get the publisher's replacements of broken videos; remove the frames of the broken ones."""
     url, videos = info.addresses["replacements"], store.root / "videos"
-    name, sizes, classes = file_name(url), {}, {}
+    name, classes, there = file_name(url), {}, {}
     if not store.is_done(name, "videos"):
         classes = annotated_classes(info, store.root)
-        found = video_files(videos)
-        sizes = {path: path.stat().st_size for path in found if path.is_file()}
-    there = {path.name: path.relative_to(videos).as_posix() for path in sizes}
+        there = {path.name: path.relative_to(videos).as_posix() for path in video_files(videos)}
     get_part(store, info, name, url, classes, there=there)
     if not keep_archives:
         store.remove(name)
-    changed = [path for path, size in sizes.items() if path.stat().st_size != size]
-    for path in changed:
+
+
+def remove_frames(
+    root: Path, info: DatasetInfo, classes: dict[str, str], replaced: list[PurePosixPath]
+) -> None:
+    """Remove the frames of videos that were replaced; warn of those that are packed."""
+    known = [path for path in replaced if path.stem in classes]
+    for path in known:
         for variant in info.variants:
-            frames = store.root / variant.frames / classes[path.stem] / path.stem
+            frames = root / variant.frames / classes[path.stem] / path.stem
             shutil.rmtree(frames, ignore_errors=True)
             if is_packed(frames):
                 tar = tar_of(frames)
                 log.warning("%s: holds frames of the broken %s; pack it anew", tar, path.name)
-    log.info("%d broken videos replaced; extract_frames.py makes their frames anew", len(changed))
+    log.info("%d broken videos replaced; extract_frames.py makes their frames anew", len(known))

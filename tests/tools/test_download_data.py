@@ -510,6 +510,24 @@ def test_replacements_take_the_place_of_broken_videos_and_of_their_frames(replac
     assert server.log == []
 
 
+def test_frames_of_broken_videos_are_removed_also_after_a_kill(replaced, monkeypatch):
+    broken = replaced / "frames/playing_guitar/a-1_000003_000013"
+    broken.mkdir(parents=True)
+    rmtree = listed_archives.shutil.rmtree
+
+    def killed(path: Path, **options: bool) -> None:
+        if path == broken:
+            raise KeyboardInterrupt
+        rmtree(path, **options)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(listed_archives.shutil, "rmtree", killed)
+        run(replaced)
+    assert broken.exists()
+    assert run(replaced) == 0
+    assert not broken.exists()
+
+
 @pytest.mark.parametrize("folder", ["archives", "archives/replacement", "archives/train", "."])
 def test_replacements_that_are_placed_beside_the_parts_are_used(folder, replaced, server):
     (replaced / folder).mkdir(parents=True)
