@@ -16,6 +16,7 @@ from utils.samples import ClassInfo
 
 MIN_BACKBONE_SHARE = 0.9  # of the backbone's tensors that pretrained weights must cover
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm
+CELL = "agg.cell_list."
 CLASSIFIER = ("final_fc.1.weight", "final_fc.1.bias")
 
 
@@ -68,13 +69,17 @@ def _sets_of_tensors(
 
 
 def _renamed(state: dict[str, Tensor], wanted: Collection[str], told: str) -> dict[str, Tensor]:
-    """Return tensors under the model's names; raises UsageError if two come to one name."""
+    """Return tensors under the model's names; raises UsageError if two come to one name.
+
+    Of the GRU's cell, which has two names in published files, the last one counts, as there.
+    """
     names = names_in_model(state, wanted)
     renamed: dict[str, Tensor] = {}
     sources: dict[str, str] = {}
     for source, value in state.items():
         name = names[source]
-        if name in renamed and not _same(renamed[name], value):
+        twice = name in renamed and not name.startswith(CELL)
+        if twice and not _same(renamed[name], value):
             raise UsageError(
                 f"{told}: {sources[name]} and {source} are both {name}, with other values; save "
                 "the weights of one model"

@@ -206,10 +206,10 @@ def test_files_of_older_versions_are_gone_on_from(content, go_on):
     [
         (("epoch",), "x", "epoch is 'x'"),
         (("epoch",), 4, "epoch is 4"),
-        (("iteration",), GONE, "iteration is missing"),
+        (("iteration",), GONE, "lacks iteration"),
         (("best", "expected"), (3, 0.5), r"best.expected\[0\] is 3"),
         (("best", "expected"), (0, 1.5), r"best.expected\[1\] is 1.5"),
-        (("optimizer", "state", 5), GONE, "optimizer.state.5 is missing"),
+        (("optimizer", "state", 5), GONE, "lacks optimizer.state.5"),
         (("optimizer", "state", 0, "exp_avg"), torch.ones(3), r"exp_avg is a tensor \[3\]"),
         (("optimizer", "state", 0, "exp_avg_sq"), -torch.ones(8, 3, 1, 7, 7), "from -1 to -1"),
         (("position", 0, 0), 3, r"position\[0\]\[0\] is 3"),

@@ -160,6 +160,14 @@ def test_two_models_in_one_file_are_not_guessed_between():
         load_pretrained(dpc(), both, "f")
 
 
+def test_of_two_values_of_the_cell_the_last_counts_as_in_the_published_code():
+    state = dpc().state_dict()
+    state["agg.ConvGRUCell_00.out_gate.bias"] = torch.full((32,), 7.0)
+    twin = dpc(2)
+    load_exactly(twin, {"state_dict": state}, "resume", "f")
+    assert torch.equal(twin.agg.ConvGRUCell_00.out_gate.bias, torch.zeros(32))
+
+
 # ------------------------------------------------------------------ values
 
 

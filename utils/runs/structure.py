@@ -18,11 +18,15 @@ INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torc
 MOST = {int: 2**62, float: sys.float_info.max}
 
 
+MISSING = object()
+
+
 class MisfitError(ValueError):
     """A value is not what its place asks for; the message is such as `epoch is 'x'`."""
 
     def __init__(self, name: str, value: object):
-        super().__init__(f"{in_short(name)} is {shown(value)}")
+        what = f"lacks {in_short(name)}" if value is MISSING else None
+        super().__init__(what or f"{in_short(name)} is {shown(value)}")
 
 
 class Words(str):
@@ -147,7 +151,7 @@ def record(fields: Mapping[Any, Check], optional: Collection[Any] = ()) -> Check
             if key in value:
                 field(value[key], place)
             elif key not in optional:
-                raise MisfitError(place, Words("missing"))
+                raise MisfitError(place, MISSING)
 
     return check
 
