@@ -23,5 +23,7 @@ def save_random_weights(net: str, path: Path) -> None:
     shapes = json.loads((PARITY / f"dpc-rnn_{net}_state_dict.json").read_text())
     torch.manual_seed(0)
     state = OrderedDict((f"module.{k}", 0.05 * torch.randn(shape)) for k, shape in shapes.items())
+    for key in state:  # the cell's tensors have two names each
+        state[key] = state[key.replace("agg.ConvGRUCell_00.", "agg.cell_list.0.")]
     content = {"epoch": 100, "net": net, "state_dict": state, "best_acc": np.float64(0.5)}
     save_as_published({**content, "optimizer": {}, "iteration": 1}, path)

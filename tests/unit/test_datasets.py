@@ -72,9 +72,7 @@ def test_an_unknown_design_is_refused_with_the_names_of_those_there_are():
 
 def test_one_class_is_too_few_to_classify_and_enough_to_predict():
     runtime = Runtime(torch.device("cpu"))
-    with pytest.raises(
-        UsageError, match="--model lc-rnn: needs 2 classes to tell apart"
-    ):
+    with pytest.raises(UsageError, match="--model lc-rnn: needs 2 classes to tell apart"):
         build_learner(Config(model="lc-rnn"), 1, whole_videos=False, runtime=runtime)
     learner = build_learner(Config(model="dpc-rnn"), 1, whole_videos=False, runtime=runtime)
     assert learner.groups

@@ -116,7 +116,9 @@ def find_resumed(path: Path, typed: dict[str, Any], processes: int) -> Start:
     if os.path.isdir(path):
         folder: Path | None = path
         if not is_run_folder(path):
-            raise UsageError(f"--resume {path}: is not a run folder that can be read; name one, or a checkpoint")
+            raise UsageError(
+                f"--resume {path}: is not a run folder that can be read; name one, or a checkpoint"
+            )
         found = furthest_readable(path / "model", processes)
     else:
         folder = run_folder_of(path)
