@@ -21,8 +21,8 @@ from dataset.frames import frame_files
 from dataset.packed_frames import Tar, frame_file, index_files, tar_folder
 from dataset.pictures import FrameError, read_file
 from dataset.split_files import write_lines
-from folders import label, visible_folders
-from lists import writable
+from folders import fault_of_name, label, visible_folders
+from frame_notes import read_interpolation, write_interpolation
 from utils.errors import UsageError
 from utils.files import reason, replacing
 from utils.runs.locks import LOCK_FILE, held
@@ -78,6 +78,8 @@ def main(arguments: list[str]) -> int:
     )
     todo = sorted(condition.job for condition in conditions if condition.wanted)
     outcomes = pack_all(tars, todo, options.num_workers) if todo else []
+    if todo and (interpolation := read_interpolation(frames)):
+        write_interpolation(tars, interpolation)  # it stays when the frames are removed
     all_failures = [result.failures for result in conditions]
     all_failures += [result.failures for result in outcomes]
     failed = sorted(failure for failures in all_failures for failure in failures)
@@ -107,8 +109,7 @@ def examine(job: Job) -> Condition:
             files[video.name] = [video / name for name in frame_files(video)]
         except FrameError as error:
             failures.append((label(video), error.reason))
-        if not writable(label(video)):
-            why = "its name isn't UTF-8, or holds a line end or a backslash"
+        if why := fault_of_name(job.folder.name + video.name):
             failures.append((label(video), why))
     try:
         packed = Tar(job.tar) if job.tar.is_file() else None
