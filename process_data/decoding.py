@@ -101,7 +101,10 @@ def _extract(job: Job, capture: cv2.VideoCapture, temporary: Path) -> Outcome:
     sizes: dict[tuple[int, ...], int] = {}
     count = write_frames(temporary, decoded(capture, sizes), job)
     if not count:
-        raise VideoError(f"no frame can be decoded{codec_of(capture)}")
+        codec = codec_name(capture.get(cv2.CAP_PROP_FOURCC))
+        raise VideoError(
+            f"no frame can be decoded: it is damaged, or OpenCV lacks the codec {codec}"
+        )
     move_into_place(temporary, job.folder)
     doubts = [
         f"{width}×{height} pixels from frame {first} on"
@@ -127,11 +130,10 @@ def check_file(video: Path) -> None:
         raise VideoError("is empty")
 
 
-def codec_of(capture: cv2.VideoCapture) -> str:
-    """Return an addition to a message that names a video's codec by its four letters."""
-    code = (int(capture.get(cv2.CAP_PROP_FOURCC)) % 2**32).to_bytes(4, "little")
-    name = "".join(chr(letter) if 32 < letter < 127 else "?" for letter in code)
-    return f"; its codec is {name}, which OpenCV may lack: convert it to H.264"
+def codec_name(number: float) -> str:
+    """Return the four letters of a codec, such as AV01, that a number stands for."""
+    code = (int(number) % 2**32).to_bytes(4, "little")
+    return "".join(chr(letter) if 32 < letter < 127 else "?" for letter in code)
 
 
 def decoded(capture: cv2.VideoCapture, sizes: dict[tuple[int, ...], int]) -> Iterator[np.ndarray]:

@@ -197,7 +197,10 @@ def test_a_bomb_of_pixels_is_a_failure_before_it_is_decoded(fake, width, height)
 def test_a_codec_that_can_not_be_decoded_is_named(fake, code, name):
     status, root = fake([], FOURCC=float(int.from_bytes(code, "little")))
     assert status == 1
-    assert f"no frame can be decoded; its codec is {name}, which OpenCV may lack" in failures(root)
+    assert (
+        f"no frame can be decoded: it is damaged, or OpenCV lacks the codec {name}"
+        in failures(root)
+    )
 
 
 def gray(height: int, width: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 from utils.errors import PREEMPTED, Stopped  # nothing slow: run_model.py imports this module first
@@ -22,17 +23,17 @@ def heard() -> list[signal.Signals]:
     return [n for n in STOPPING if n != signal.SIGHUP or not hangup_is_ignored()]
 
 
-def end_at_signals() -> None:
+def end_at_signals(program: str = "run_model.py") -> None:
     """Let signals end the program at once, with one line and their status, from its start on."""
     for number in heard():
-        signal.signal(number, _end)
+        signal.signal(number, partial(_end, program))
 
 
-def _end(number: int, _: FrameType | None) -> None:
+def _end(program: str, number: int, _: FrameType | None) -> None:
     stop = stopped(number, "run the same command again")
     if (os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0")) == "0":
         with suppress(OSError):
-            os.write(2, f"run_model.py: {stop}\n".encode())
+            os.write(2, f"{program}: {stop}\n".encode(errors="replace"))
     os._exit(stop.status)
 
 
