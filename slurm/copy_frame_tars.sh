@@ -20,6 +20,7 @@ die() { # STATUS MESSAGE
     echo "copy_frame_tars.sh: $2" >&2
     exit "$1"
 }
+[[ $COPY_JOBS =~ ^[1-9][0-9]{0,3}$ ]] || die 2 "COPY_JOBS is '$COPY_JOBS': must be 1 to 9999"
 usage="usage: copy_frame_tars.sh -s SOURCE -t TARGET -d DATASET [-e left|right|both] [-b]"
 
 source='' target='' dataset='' eye=right big=''

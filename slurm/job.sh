@@ -27,6 +27,12 @@ die() {
     exit 2
 }
 
+# `task` and the variables that are counted with; -1 as SEED draws one
+for name in SEED NUM_SEEDS MAX_REQUEUES SLURM_ARRAY_TASK_ID SLURM_CPUS_PER_TASK SLURM_JOB_ID; do
+    [[ ${!name:-0} =~ ^(0|[1-9][0-9]{0,9})$ || $name${!name} == SEED-1 ]] ||
+        die "$name is '${!name}': must be a whole number"
+done
+
 # Slurm sends SIGUSR1 only to this script (see --signal). The script sends it to srun, and srun to all
 # tasks. Slurm itself sends SIGTERM to the tasks. A task that is stopping ignores further signals.
 stop() {
@@ -44,7 +50,9 @@ set_up() {
         set -eu
     fi
     [[ -n $in_job ]] || return 0
-    read -r MASTER_ADDR < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+    [[ -n ${SLURM_JOB_NODELIST:-} ]] || die "SLURM_JOB_NODELIST is not set, but SLURM_JOB_ID is"
+    read -r MASTER_ADDR < <(scontrol show hostnames "$SLURM_JOB_NODELIST") ||
+        die "scontrol can't tell the nodes of SLURM_JOB_NODELIST, $SLURM_JOB_NODELIST"
     MASTER_PORT=$((12000 + SLURM_JOB_ID % 20000)) # below the ports that systems assign themselves
     export MASTER_ADDR MASTER_PORT
 }

@@ -153,3 +153,10 @@ def test_wrong_arguments_get_a_line_and_status_2(site, data, tmp_path, flags, sa
     assert done.errors.startswith(f"copy_frame_tars.sh: {said}")
     assert done.errors.count("\n") == 1
     assert not (tmp_path / "node").exists()
+
+
+@pytest.mark.parametrize("jobs", ["0", "x", "-1", "08"])
+def test_a_wrong_number_of_copies_gets_a_line_and_status_2(site, data, jobs):
+    done = site.run(COPY, "-s", str(data), "-t", str(data), "-d", "ucf101", COPY_JOBS=jobs)
+    assert done.status == 2
+    assert done.errors == f"copy_frame_tars.sh: COPY_JOBS is '{jobs}': must be 1 to 9999\n"

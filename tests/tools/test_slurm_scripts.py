@@ -110,6 +110,17 @@ def test_frames_are_copied_to_the_node_first(site, tmp_path):
         (VIDEOS, {"SETUP": "false"}, "run_dpc.sh: SETUP failed: false"),
         (GABORS, {"REPO": "/"}, "run_dpc_gabors.sh: / has no run_model.py; submit from the "),
         (VIDEOS, {"SLURM_SUBMIT_DIR": "/"}, "run_dpc.sh: / has no run_model.py; submit from the "),
+        (GABORS, {"NUM_SEEDS": "x"}, "run_dpc_gabors.sh: NUM_SEEDS is 'x': must be a whole number"),
+        (GABORS, {"SEED": "08"}, "run_dpc_gabors.sh: SEED is '08': must be a whole number"),
+        (VIDEOS, {"SEED": "a[$(ls)]"}, "run_dpc.sh: SEED is 'a[$(ls)]': must be a whole number"),
+        (VIDEOS, {"SLURM_ARRAY_TASK_ID": -1}, "run_dpc.sh: SLURM_ARRAY_TASK_ID is '-1': must be"),
+        (VIDEOS, {"MAX_REQUEUES": "many"}, "run_dpc.sh: MAX_REQUEUES is 'many': must be"),
+        (VIDEOS, {"SLURM_JOB_ID": "7x"}, "run_dpc.sh: SLURM_JOB_ID is '7x': must be"),
+        (
+            VIDEOS,
+            {"SLURM_JOB_ID": 7},
+            "run_dpc.sh: SLURM_JOB_NODELIST is not set, but SLURM_JOB_ID",
+        ),
     ],
 )
 def test_wrong_input_gets_a_line_and_status_2(site, script, variables, said):
@@ -117,6 +128,13 @@ def test_wrong_input_gets_a_line_and_status_2(site, script, variables, said):
     assert (done.status, done.runs) == (2, [])
     assert done.errors.startswith(said)
     assert done.errors.count("\n") == 1
+
+
+def test_a_scontrol_that_fails_is_told(site):
+    site.command("scontrol", "exit 1")
+    done = site.run(VIDEOS, **in_job(SLURM_ARRAY_TASK_ID=0))
+    assert (done.status, done.runs) == (2, [])
+    assert done.errors.startswith("run_dpc.sh: scontrol can't tell the nodes of SLURM_JOB_NODELIST")
 
 
 def test_they_run_from_any_folder_after_what_the_site_sets_up(site, tmp_path):
