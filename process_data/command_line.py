@@ -28,6 +28,7 @@ if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:  # it 
 # joblib would try whether there can be processes, and warn; workers.py does both
 os.environ["JOBLIB_MULTIPROCESSING"] = "0"
 
+from folders import shown
 from utils.config.command_line import Parser, typed_path
 from utils.config.datasets import CATALOGUE, NAMES, VIDEOS, DatasetInfo, Variant
 from utils.config.flags import Config, split_folder
@@ -100,7 +101,10 @@ def parser(
 
 def number_of_processes(typed: str) -> int:
     """Return the typed number; raises argparse's error for one that can't be."""
-    number = int(typed)
+    try:
+        number = int(typed)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{typed} is no whole number") from None
     if number < -1:
         raise argparse.ArgumentTypeError(f"{number} must be at least 0, or -1 for one a core")
     return bounded(number)
@@ -118,9 +122,8 @@ def find_asked(options: argparse.Namespace) -> Asked:
     try:
         str(root).encode()
     except UnicodeEncodeError:
-        raise UsageError(
-            f"--d_root {root}: is no UTF-8 text, as split files are; rename it"
-        ) from None
+        told = f"--d_root {shown(str(root))}: is no UTF-8 text, as split files are; rename it"
+        raise UsageError(told) from None
     if not root.is_dir():
         raise UsageError(f"--d_root {options.d_root}: has no folder {options.dataset}")
     info = CATALOGUE[options.dataset]

@@ -23,6 +23,10 @@ T = TypeVar("T")
 Killed = Callable[..., T]
 """The result of a call that killed its process: reason, the call's arguments → result."""
 
+ENVIRONMENT = {
+    "PYTHONFAULTHANDLER": "",  # no traceback of a crash
+    **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
+}
 PROCESSES_A_CORE = 4  # at most: the others would only take memory
 
 # processes that were idle for long, or have grown, are replaced by new ones
@@ -88,13 +92,13 @@ def _in_processes(
 ) -> Iterator[T]:
     """Make calls from the end of `left` on; those without a result stay `in_hand`.
 
-    Each process has one call at a time. Raises BrokenProcessPool when a process died, and
-    NoProcessError.
+    Each process has one call at a time, and another one waits for it. Raises BrokenProcessPool when
+    a process died, and NoProcessError.
     """
     number = min(number, len(left))
     with _processes(number) as pool:
         while left or in_hand:
-            while left and len(in_hand) < number:
+            while left and len(in_hand) < 2 * number:
                 future = _submit(pool, function, left[-1])
                 in_hand[future] = left.pop()
             done, _ = wait(in_hand, return_when=FIRST_COMPLETED)
@@ -107,7 +111,7 @@ def _in_processes(
 @contextmanager
 def _processes(number: int) -> Iterator[ProcessPoolExecutor]:
     try:
-        pool = ProcessPoolExecutor(number, env={"PYTHONFAULTHANDLER": ""})  # no stack of a crash
+        pool = ProcessPoolExecutor(number, env=ENVIRONMENT)
     except OSError as error:  # /dev/shm is full, or there are too many open files
         raise NoProcessError(reason(error)) from error
     whole = False

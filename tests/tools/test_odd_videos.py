@@ -146,6 +146,13 @@ def test_other_names_are_taken(tmp_path, video, stem):
     assert fault_of_name(stem) == ""
 
 
+def test_a_root_that_root_txt_can_not_hold_is_refused(tmp_path, video):
+    root = tmp_path / os.fsdecode(b"nu\xff") / "UCF101"
+    place(root, video, "Run/v.avi")
+    with pytest.raises(UsageError, match=r"--d_root .*nu\\xff/UCF101: is no UTF-8 text"):
+        extract(root)
+
+
 def test_labels_have_no_bytes_that_act_on_a_terminal():
     assert label(Path(os.fsdecode(b"a/Cl\xffass/\x1b[2J\n.avi"))) == r"Cl\xffass/\x1b[2J\n.avi"
 
@@ -197,9 +204,8 @@ def test_a_bomb_of_pixels_is_a_failure_before_it_is_decoded(fake, width, height)
 def test_a_codec_that_can_not_be_decoded_is_named(fake, code, name):
     status, root = fake([], FOURCC=float(int.from_bytes(code, "little")))
     assert status == 1
-    assert (
-        f"no frame can be decoded: it is damaged, or OpenCV lacks the codec {name}"
-        in failures(root)
+    assert f"no frame can be decoded: it is damaged, or OpenCV lacks the codec {name}" in failures(
+        root
     )
 
 
