@@ -73,8 +73,8 @@ def list_frames(folder: Path) -> tuple[Naming, set[int]]:
             numbers.clear()
     if not numbers:
         of_each = [f"{before}{min(texts)}{ending}" for (before, ending), texts in series.items()]
-        shown = ", ".join(map(repr, sorted(of_each if len(series) > 1 else names)[:SHOWN]))
-        raise FrameError(str(folder), f"holds no frames {EXPECTED}, but {shown or 'nothing'}")
+        found = ", ".join(map(repr, sorted(of_each if len(series) > 1 else names)[:SHOWN]))
+        raise FrameError(str(folder), f"holds no files {EXPECTED}; found: {found or 'nothing'}")
     first = 0 if 0 in numbers else 1
     return naming._replace(first=first), {number - first for number in numbers}
 

@@ -84,13 +84,13 @@ class Tar:
         offset, size = self.places[first + frame].tolist()
         start = offset - tarfile.BLOCKSIZE  # of the member's header
         if not 0 <= size <= self.size or not 0 <= start <= self.size - size - tarfile.BLOCKSIZE:
-            raise FrameError(self.name(video, frame), "lies outside of the tar, by its index")
+            raise FrameError(self.name(video, frame), "is not in the tar where its index says")
         try:
             member = os.pread(self.file.fileno(), tarfile.BLOCKSIZE + size, start)
         except OSError as error:
             raise FrameError(self.name(video, frame), reason(error).lower()) from error
         if member[MEMBER_SIZE] != b"%011o" % size:
-            raise FrameError(self.name(video, frame), "the tar's index is that of another tar")
+            raise FrameError(self.name(video, frame), "is not in the tar where its index says")
         return member[tarfile.BLOCKSIZE :]
 
 

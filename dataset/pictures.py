@@ -17,6 +17,9 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 # markers of JPEG segments that hold the size: all SOF, which DHT, JPG and DAC lie between
 JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
+# our own messages say what can't be read
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 
 class FrameError(Exception):
     """A frame, or frames, that are missing or can't be read."""
@@ -33,7 +36,7 @@ def read_file(path: str) -> bytes:
         with open(path, "rb", buffering=0, opener=regular_only) as file:
             size = os.fstat(file.fileno()).st_size
             if size <= MOST_BYTES:
-                return file.read()
+                return file.read() or b""  # None: not ready
     except (OSError, ValueError) as error:  # ValueError: no path
         raise FrameError(path, files.reason(error).lower()) from error
     raise FrameError(path, f"has {size} bytes, too many for a picture")

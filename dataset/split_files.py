@@ -104,7 +104,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
             raise _bad_line(path, number, line, "is there twice")
         names[index] = name
         folders.add(folder)
-    first = min(names, default=2)
+    first = min(names)
     if first > 1 or len(names) != max(names) + 1 - first:
         raise UsageError(f"{path}: classes must be numbered one by one, from 0 or 1")
     return tuple(names[index] for index in sorted(names))
@@ -152,8 +152,11 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield lines with their numbers, without empty ones; raises UsageError."""
-    for number, line in enumerate(read_lines(path, errors="surrogateescape"), 1):
+    """Yield lines with their numbers, without empty ones; raises UsageError, also for no lines."""
+    lines = read_lines(path, errors="surrogateescape")
+    if not any(map(str.strip, lines)):
+        raise UsageError(f"{path}: is empty; make it anew with process_data/write_csvs.py")
+    for number, line in enumerate(lines, 1):
         try:
             line.encode()
         except UnicodeEncodeError as error:

@@ -64,7 +64,6 @@ def extract(job: Job) -> Outcome:
     """
     # processes work side by side: threads within them, also the decoder's, only get in the way
     cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     temporary = job.folder.with_name(hidden_name())
     try:
         check_file(job.video)
