@@ -7,6 +7,7 @@ that relative paths start from. A video's class is the name of the folder it lie
 
 import os
 import re
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.config.command_line import typed_path
 from utils.config.datasets import DatasetInfo, Variant
 from utils.errors import UsageError
 from utils.files import read_lines, replacing
@@ -22,7 +24,6 @@ from utils.logs import log
 
 CHECKED = 100  # rows, spread over a split file, whose frames are looked for at the start
 CLASSES_FILE, ROOT_FILE = "classInd.txt", "root.txt"
-SHOWN = 100  # characters of a line in a message
 # also as spreadsheets save them: in quotes, 1.0 for 1, other separators, separators at the end
 NUMBER = r'"?([0-9]{1,9})(?:\.0*)?"?'
 ROW = re.compile(rf"(.+)[,;\t] *{NUMBER}[,;\s]*")  # paths may hold commas
@@ -130,14 +131,18 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def read_root(folder: Path) -> Path | None:
-    """Return the folder that root.txt names, None without that file; raises UsageError if empty."""
+    """Return the folder that root.txt names, None without that file; raises UsageError for none."""
     path = folder / ROOT_FILE
     if not os.path.lexists(path):
         return None
-    for line in read_lines(path, errors="surrogateescape"):
-        if line.strip():
-            return Path(os.path.expanduser(line.strip()))
-    raise UsageError(f"{path}: is empty; run process_data/write_csvs.py again")
+    line = next(filter(str.strip, read_lines(path, errors="surrogateescape")), "").strip()
+    told = "is empty"
+    try:
+        if line:
+            return typed_path(line)
+    except ArgumentTypeError as error:
+        told = str(error)
+    raise UsageError(f"{path}: {told}; run process_data/write_csvs.py again")
 
 
 def _numbered_rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -166,8 +171,7 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _bad_line(path: Path, number: int, line: str, what: str, remedy: str = "") -> UsageError:
-    shown = repr(line if len(line) <= SHOWN else line[:SHOWN] + "…")
-    return UsageError(f"{path}, line {number}: {what}: {shown}" + (remedy and f"; {remedy}"))
+    return UsageError(f"{path}, line {number}: {what}: {line!r}" + (remedy and f"; {remedy}"))
 
 
 def _unquoted(text: str) -> str:

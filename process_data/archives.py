@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from lists import quoted
 from members import FILE, FOLDER, OTHER, ArchiveError, Member
 from rar import RAR_TOOLS, rar_extract, rar_members, rar_programs
 from utils.errors import UsageError
@@ -83,7 +82,7 @@ def move(source: Path, target: Path, places: dict[str, str]) -> None:
     for name in places:
         path = root / name
         if not path.is_file() or path.resolve() != path:
-            raise ArchiveError(f"{quoted(name)} did not come out")
+            raise ArchiveError(f"{name!r} did not come out")
     for name, place in places.items():
         (target / place).parent.mkdir(parents=True, exist_ok=True)
         os.replace(source / name, target / place)
@@ -121,7 +120,7 @@ def files_in(archive: Path, members: Iterable[Member], room: int) -> list[str]:
     names, size = [], 0
     for member in members:
         if fault := unsafe(member):
-            raise UsageError(f"{archive}: refused, its member {quoted(member.name)} {fault}")
+            raise UsageError(f"{archive}: refused, its member {member.name!r} {fault}")
         if member.kind == FILE:
             names.append(member.name)
         size += member.size
@@ -141,9 +140,7 @@ def refuse_shared_places(archive: Path, names: list[str], places: dict[str, str]
     wanted = Counter(PurePosixPath(places[name]) for name in names if name in places)
     place, count = wanted.most_common(1)[0]
     if count > 1:
-        raise UsageError(
-            f"{archive}: refused, {count} of its members would become {quoted(str(place))}"
-        )
+        raise UsageError(f"{archive}: refused, {count} of its members would become {str(place)!r}")
 
 
 def unsafe(member: Member) -> str | None:

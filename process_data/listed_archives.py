@@ -11,7 +11,7 @@ from command_line import log
 from dataset.packed_frames import is_packed, tar_of
 from downloads import Store, download, file_name, succeeds
 from folders import video_files
-from lists import quoted, read_names
+from lists import read_names
 from members import ArchiveError
 from places import labelled_places, visible
 from published_splits import annotated_classes, annotation_file, read_annotations
@@ -55,7 +55,7 @@ def addresses_in(archive_list: Path) -> list[str]:
     lines = read_names(archive_list)
     for line in lines:
         if not line.name.startswith(("http://", "https://")) or not file_name(line.name):
-            told = f"{quoted(line.name)} is no address of an archive; delete the file and run again"
+            told = f"{line.name!r} is no address of an archive; delete the file and run again"
             raise UsageError(f"{archive_list}, line {line.line}: {told}")
     return [line.name for line in lines]
 

@@ -22,8 +22,6 @@ NUMBER = r'"?(\d{1,9})(?:[.,]0+)?"?'
 NUMBER_BEHIND = re.compile(rf"[\s,;]{NUMBER}\Z")
 NUMBER_AND_NAME = re.compile(rf'{NUMBER}[\s,;]+"?(.*?)"?')
 
-SHOWN = 100  # characters
-
 Video = tuple[str, str]
 """Class folder, name without ending."""
 
@@ -74,9 +72,7 @@ def read_numbered(path: Path) -> list[str]:
     for line, text in _full_lines(path):
         found = NUMBER_AND_NAME.fullmatch(text.strip('"'))
         if not found or found[2] in numbers or int(found[1]) in numbers.values():
-            raise UsageError(
-                f"{path}, line {line}: is not 'number name', each once: {quoted(text)}"
-            )
+            raise UsageError(f"{path}, line {line}: is not 'number name', each once: {text!r}")
         numbers[found[2]] = int(found[1])
     return sorted(numbers, key=numbers.__getitem__)
 
@@ -120,7 +116,7 @@ def sound(path: Path, entries: list[Entry]) -> list[Entry]:
     for entry in entries:
         for name in entry.video:
             if fault := misplaced(name):
-                raise UsageError(f"{path}, line {entry.line}: the name {quoted(name)} {fault}")
+                raise UsageError(f"{path}, line {entry.line}: the name {name!r} {fault}")
         if all(map(writable, entry.video)):
             kept.setdefault((entry.video, entry.use), entry)
         else:
@@ -130,11 +126,6 @@ def sound(path: Path, entries: list[Entry]) -> list[Entry]:
     if repeated := len(entries) - len(bad) - len(kept):
         log.warning("%s: %d rows repeat earlier ones and are left out", path, repeated)
     return list(kept.values())
-
-
-def quoted(text: str) -> str:
-    """Return a line or a name as messages show it: in quotes, and not all of a long one."""
-    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")
 
 
 def misplaced(name: str) -> str:

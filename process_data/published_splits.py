@@ -18,7 +18,7 @@ import numpy as np
 from command_line import first_few, log
 from dataset.split_files import class_folder
 from folders import video_files
-from lists import Entry, Video, quoted, read_names, read_table, sound
+from lists import Entry, Video, read_names, read_table, sound
 from utils.config.datasets import DatasetInfo
 from utils.errors import UsageError
 
@@ -52,9 +52,7 @@ def list_per_class(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
         entries = []
         for line, text, use in read_names(path):
             if use not in USES:
-                raise UsageError(
-                    f"{path}, line {line}: ends with none of 0, 1 and 2: {quoted(text)}"
-                )
+                raise UsageError(f"{path}, line {line}: ends with none of 0, 1 and 2: {text!r}")
             video = relative(path, line, text, "NAME.avi")
             entries.append(Entry(line, class_name, video.stem, USES[use]))
         for entry in sound(path, entries):
@@ -75,7 +73,7 @@ def relative(path: Path, line: int, text: str, form: str) -> PurePosixPath:
     video = PurePosixPath(text.replace("\\", "/"))
     is_absolute = video.is_absolute() or re.match("[A-Za-z]:", text)
     if is_absolute or ".." in video.parts or len(video.parts) < form.count("/") + 1:
-        raise UsageError(f"{path}, line {line}: {quoted(text)} must be a path such as {form}")
+        raise UsageError(f"{path}, line {line}: {text!r} must be a path such as {form}")
     return video
 
 

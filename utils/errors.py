@@ -6,15 +6,24 @@ from contextlib import suppress
 from typing import NoReturn
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
+START, END = 400, 200  # characters of a message that are kept
 
 
-class UsageError(Exception):
+class OneLineError(Exception):
+    """An error whose message is one line; of a long one, its start and its end alone."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= START + END else f"{text[:START]} … {text[-END:]}"
+
+
+class UsageError(OneLineError):
     """Wrong input: the message says what is wrong and how to mend it. Nothing was written."""
 
     status = 2
 
 
-class RunError(Exception):
+class RunError(OneLineError):
     """A run that can't go on; its folder stays as it is."""
 
     status = 1

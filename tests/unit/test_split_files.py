@@ -151,9 +151,29 @@ def test_without_a_root_relative_rows_start_at_the_working_folder(tmp_path):
     assert locate("frames/Dive/v1") == Path("frames/Dive/v1")
 
 
-def test_an_empty_root_file_is_refused(tmp_path):
-    text_file(tmp_path / "root.txt", "\n")
-    assert "root.txt" in refusal(locator, tmp_path, "UCF101", "")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("\n", "is empty"),
+        ("\0" * 4096, r"control character '\x00'"),
+        ("a" * 3_000_000, "the name is too long for the disk"),
+        ("/data\x1b[31m/UCF101", r"control character '\x1b'"),
+        ("~nobody_here/UCF101", "unknown user"),
+    ],
+    ids=["empty", "zeros", "no end", "colours", "unknown user"],
+)
+def test_a_root_file_that_names_no_folder_is_refused_in_short(tmp_path, text, told):
+    text_file(tmp_path / "root.txt", text)
+    refused = refusal(locator, tmp_path, "UCF101", "")
+    assert refused.startswith(f"{tmp_path}/root.txt: ")
+    assert told in refused
+    assert len(refused) < 700
+
+
+@pytest.mark.parametrize("line", ["a" * 3_000_000, f"{'a' * 3_000_000}/Run/v,5", "\0" * 3_000_000])
+def test_a_line_without_end_is_quoted_by_its_start_and_end(tmp_path, line):
+    text_file(tmp_path / "s.csv", line)
+    assert len(refusal(read_videos, tmp_path / "s.csv", ("Dive",), Path)) < 700
 
 
 @pytest.mark.parametrize(

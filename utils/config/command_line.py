@@ -14,7 +14,6 @@ from utils.files import reason
 
 SHOWN = {False: "off", "": "none", None: "by model"}  # defaults in --help; 0 equals False
 METAVARS = {int: "N", float: "X", str: "NAME"}
-LONGEST = 400  # characters of argparse's message
 AUTO = "auto"  # as --resume: resume the run of this configuration, or start it
 EPILOG = """examples:
   run_model.py --dataset gabors --img_dim 64 --num_seq_in 3 --pred_step 1 --batch_size 8
@@ -30,9 +29,8 @@ class Parser(argparse.ArgumentParser):
     """A parser that raises UsageError, where argparse prints its usage and exits."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError with argparse's message, which quotes the start of a long value."""
-        shown = message if len(message) <= LONGEST else f"{message[:LONGEST]}…"
-        raise UsageError(f"{shown} (see --help)")
+        """Raise UsageError with argparse's message."""
+        raise UsageError(f"{message} (see --help)")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse the flags; those of `args` that end in =-- are refused, which argparse makes []."""
