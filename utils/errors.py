@@ -10,11 +10,19 @@ START, END = 400, 200  # characters of a message that are kept
 
 
 class OneLineError(Exception):
-    """An error whose message is one line; of a long one, its start and its end alone."""
+    """An error whose message is one line; of a long one, its start and its end alone.
+
+    A `command` that ends the message is whole.
+    """
+
+    def __init__(self, message: str = "", command: str = ""):
+        super().__init__(message)
+        self.command = command
 
     def __str__(self) -> str:
         text = super().__str__()
-        return text if len(text) <= START + END else f"{text[:START]} … {text[-END:]}"
+        cut = text if len(text) <= START + END else f"{text[:START]} … {text[-END:]}"
+        return cut + self.command
 
 
 class UsageError(OneLineError):

@@ -110,7 +110,8 @@ def _unpickled(file: BinaryIO, told: str, path: Path) -> Any:
             raise UsageError(
                 f"{told}: holds more than weights and plain values ({unknown[1]}), which could run "
                 "code, so the file isn't read; only if you trust it, save its weights alone, which "
-                f"runs such code: {resaving(path)}"
+                "runs such code: ",
+                resaving(path),
             ) from error
         raise UsageError(
             f"{told}: can't be loaded ({reason(error)[:120]}); name a whole checkpoint"
