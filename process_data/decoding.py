@@ -1,7 +1,9 @@
 """One video, decoded into a folder of JPEG frames, or the reason why it can't be."""
 
 import errno
+import mmap
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,7 +14,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dataset.frames import frame_file
+from dataset.packed_frames import frame_file
+from dataset.pictures import MOST_PIXELS
 from folders import fault_of_name
 from utils.errors import RunError
 from utils.files import reason, regular_only
@@ -20,8 +23,9 @@ from utils.files import reason, regular_only
 QUALITY = 80  # of the JPEGs
 TEMPORARY = ".tmp"  # ends the hidden names of what is being made or removed
 WHOLE = 0.9  # of the frames that a header promises; a video with fewer is listed as doubtful
-MOST_PIXELS = 2**27  # of a frame
+LARGEST_SIDE = 65500  # pixels of a JPEG
 LINEAR, AREA = "linear", "area"  # interpolations
+CODECS_IN_HEADER = re.compile(rb"strh....vids(.{4})|stsd.{12}(.{4})", re.DOTALL)
 # errors of the disk for frames, which would be those of all later videos too
 OF_THE_DISK = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
@@ -89,7 +93,7 @@ def extract(job: Job) -> Outcome:
 
 def _extract(job: Job, capture: cv2.VideoCapture, temporary: Path) -> Outcome:
     if not capture.isOpened():
-        raise VideoError("can't be opened")
+        raise VideoError(f"can't be opened{unknown_codecs(job.video)}")
     width, height = (
         int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
     )
@@ -135,6 +139,14 @@ def codec_name(number: float) -> str:
     return "".join(chr(letter) if 32 < letter < 127 else "?" for letter in code)
 
 
+def unknown_codecs(video: Path) -> str:
+    """Return the codecs that the header of an AVI or MP4 file names, as the end of a message."""
+    with open(video, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as content:
+        named = {match[1] or match[2] for match in CODECS_IN_HEADER.finditer(content)}
+    codecs = " ".join(sorted(codec_name(int.from_bytes(code, "little")) for code in named))
+    return codecs and f": OpenCV lacks the codec, or it holds no video ({codecs})"
+
+
 def decoded(capture: cv2.VideoCapture, sizes: dict[tuple[int, ...], int]) -> Iterator[np.ndarray]:
     """Yield the frames of an open video; note in `sizes` which frame was the first of each."""
     count = 0
@@ -148,11 +160,17 @@ def decoded(capture: cv2.VideoCapture, sizes: dict[tuple[int, ...], int]) -> Ite
 
 
 def write_frames(folder: Path, frames: Iterator[np.ndarray], job: Job) -> int:
-    """Write the frames as JPEG files, all of the first one's size, and return their number."""
+    """Write the frames as JPEG files, all of the first one's size, and return their number.
+
+    Raises VideoError for frames that would be too long.
+    """
     count, size = 0, None
     for count, frame in enumerate(frames, 1):
         image = half(frame, job.eye)
-        size = size or target_size(image, job)
+        if size is None:
+            size = target_size(image, job)
+            if max(size) > LARGEST_SIDE or size[0] * size[1] > MOST_PIXELS:
+                raise VideoError(f"its frames would have {size[0]}×{size[1]} pixels")
         _, encoded = cv2.imencode(
             ".jpg", resized(image, size, job.interpolation), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
         )

@@ -58,6 +58,7 @@ def main(arguments: list[str]) -> int:
     started = time.perf_counter()
     calls = [(job._replace(interpolation=interpolation),) for job in todo]
     outcomes = []
+    doubtful = read_doubtful(asked.frames)
     try:
         with closing(
             in_parallel(extract, calls, options.num_workers, "videos", _killed)
@@ -65,6 +66,7 @@ def main(arguments: list[str]) -> int:
             for outcome in answers:
                 outcomes.append(outcome)
                 _report(outcome)
+                _note_doubt(asked.frames, doubtful, outcome)
     finally:
         for folder in {job.folder.parent for job in todo}:
             remove_leftovers(folder)  # of killed processes
@@ -73,7 +75,10 @@ def main(arguments: list[str]) -> int:
         log.error("%s: %s", video, fault)
     failed += [(label(o.job.video), o.failure) for o in outcomes if o.failure]
     write_failures(asked.root / f"{asked.variant.frames}_failures.csv", sorted(failed))
-    _write_doubtful(asked.frames, outcomes)
+    if doubtful:
+        log.warning(
+            "%d videos are doubtful, listed in %s", len(doubtful), doubtful_file(asked.frames)
+        )
     frames = sum(outcome.frames for outcome in outcomes)
     log.info(
         "%d videos extracted, %d skipped (complete), %d failed; %d frames, %.0f frames/s",
@@ -224,16 +229,14 @@ def _report(outcome: Outcome) -> None:
         log.warning("%s: %s", name, outcome.doubt)
 
 
-def _write_doubtful(frames: Path, outcomes: list[Outcome]) -> None:
-    """List the doubtful videos, with those of earlier runs that were not extracted anew."""
-    doubtful = read_doubtful(frames)
-    for outcome in outcomes:
-        doubtful.pop(label(outcome.job.video), None)
-        if outcome.doubt:
-            doubtful[label(outcome.job.video)] = outcome.doubt
-    write_list(doubtful_file(frames), sorted(doubtful.items()))
-    if doubtful:
-        log.warning("%d videos are doubtful, listed in %s", len(doubtful), doubtful_file(frames))
+def _note_doubt(frames: Path, doubtful: dict[str, str], outcome: Outcome) -> None:
+    """Keep the list of doubtful videos up to date, so that none is lost by a kill."""
+    name = label(outcome.job.video)
+    before = doubtful.pop(name, "")
+    if outcome.doubt:
+        doubtful[name] = outcome.doubt
+    if outcome.doubt != before:
+        write_list(doubtful_file(frames), sorted(doubtful.items()))
 
 
 if __name__ == "__main__":

@@ -209,6 +209,25 @@ def test_a_codec_that_can_not_be_decoded_is_named(fake, code, name):
     )
 
 
+@pytest.mark.parametrize("code", [b"ZZZZ", b"zz\xff\n"])
+@pytest.mark.parametrize("kind", ["avi", "mp4"])
+def test_a_codec_that_nobody_knows_is_named(tmp_path, video, code, kind):
+    content = video.replace(b"MJPG", code)
+    if kind == "mp4":  # a description of samples is all that it has
+        content = b"\0\0\0\x10ftypmp42" + bytes(8) + b"stsd" + bytes(12) + code + bytes(99)
+    place(tmp_path / "UCF101", content, f"Run/v.{kind}")
+    assert extract(tmp_path / "UCF101") == 1
+    assert decoding.codec_name(int.from_bytes(code, "little")) in failures(tmp_path / "UCF101")
+
+
+@pytest.mark.parametrize("sides", [(14_000, 2), (2, 14_000), (1, 65_501)])
+def test_a_video_too_narrow_for_frames_of_the_size_asked_is_a_failure(fake, sides):
+    status, root = fake([gray(*sides)])
+    assert status == 1
+    assert "Run/v.avi,its frames would have" in failures(root)
+    assert made(root) == set()
+
+
 def gray(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), 99, np.uint8)
 
@@ -238,6 +257,18 @@ def test_doubtful_videos_stay_listed_until_they_are_extracted_anew(fake):
     shutil.rmtree(root / "frames/Run/v")
     fake([gray(20, 40)] * 4)
     assert not (root / "frames_doubtful.csv").exists()
+
+
+def test_doubtful_videos_are_listed_also_when_the_script_is_stopped(fake, monkeypatch):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(extract_frames, "write_failures", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fake([gray(20, 40)] * 4, FRAME_COUNT=43)
+    monkeypatch.undo()
+    _, root = fake([])  # skipped, as its frames are there
+    assert set(read_doubtful(root / "frames")) == {"Run/v.avi"}
 
 
 # ------------------------------------------------------------------ disks
