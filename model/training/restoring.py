@@ -49,7 +49,7 @@ def restore(
             f"order: class {number} is {pair[0]!r}, and {pair[1]!r} here; put the data set's class "
             "list back"
         )
-    load_exactly(learner.model, content, "resume", path)
+    load_exactly(learner.model, content, f"--resume {path}")
     try:
         limits = Limits(len(loader), len(samples), len(classes))
         positions_within(limits)(content.get("position", [None]), "position")

@@ -1,8 +1,8 @@
 """How a model's tensors are named: here, in published files, and by other code bases."""
 
 import re
-from collections import Counter
 from collections.abc import Collection
+from statistics import mode
 
 from torch import Tensor, nn
 
@@ -40,7 +40,7 @@ def names_in_model(keys: Collection[str], wanted: Collection[str]) -> dict[str, 
         found = {key: _prefix(name, names) for key, name in own.items()}
         prefixes = {key: prefix for key, prefix in found.items() if prefix is not None}
         if prefixes:
-            ((usual, _),) = Counter(prefixes.values()).most_common(1)
+            usual = mode(prefixes.values())
             return {
                 key: start + name.removeprefix(prefixes.get(key, usual))
                 for key, name in own.items()

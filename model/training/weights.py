@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -29,29 +28,26 @@ class Report(NamedTuple):
     other_size: list[str]
 
 
-def weights_of(
-    model: nn.Module, content: dict[str, Any], flag: str, path: Path | str
-) -> dict[str, Tensor]:
+def weights_of(model: nn.Module, content: dict[str, Any], told: str) -> dict[str, Tensor]:
     """Return the weights that a file holds, under the model's names where they are the model's.
 
     They are the file's `state_dict`, or the one dictionary in it that has the model's tensors, be
-    it the file itself. Raises UsageError if there is none, or no single one.
+    it the file itself. `told` names the flag and the file. Raises UsageError if there is none, or
+    no single one, or for a tensor of the model's that is not plain.
     """
     wanted = tensors_of(model)
     found = dict(_sets_of_tensors(content, ""))
     if "state_dict" in found:
         found = {"state_dict": found["state_dict"]}
-    named = {place: _renamed(state, wanted, f"--{flag} {path}") for place, state in found.items()}
-    fitting = {
-        place: state for place, state in named.items() if not wanted.keys().isdisjoint(state)
-    }
+    if not found:
+        raise UsageError(f"{told}: has no state_dict; name a checkpoint of a model")
+    named = {place: _renamed(state, wanted, told) for place, state in found.items()}
+    fitting = {place: state for place, state in named.items() if wanted.keys() & state.keys()}
     if len(fitting) > 1:
         raise UsageError(
-            f"--{flag} {path}: holds several models ({', '.join(fitting)}); save the weights of "
-            "one of them as state_dict"
+            f"{told}: holds several models ({', '.join(fitting)}); save the weights of one of them "
+            "as state_dict"
         )
-    if not named:
-        raise UsageError(f"--{flag} {path}: has no state_dict; name a checkpoint of a model")
     return next(iter((fitting or named).values()))
 
 
@@ -73,44 +69,34 @@ def _renamed(state: dict[str, Tensor], wanted: Collection[str], told: str) -> di
 
     Of the GRU's cell, which has two names in published files, the last one counts, as there.
     """
-    names = names_in_model(state, wanted)
     renamed: dict[str, Tensor] = {}
     sources: dict[str, str] = {}
-    for source, value in state.items():
-        name = names[source]
-        twice = name in renamed and not name.startswith(CELL)
-        if twice and not _same(renamed[name], value):
-            raise UsageError(
-                f"{told}: {sources[name]} and {source} are both {name}, with other values; save "
-                "the weights of one model"
-            )
+    for source, name in names_in_model(state, wanted).items():
+        value = state[source]
+        if name in wanted:
+            if not is_plain(value):
+                what = f"{told}: {name} is {shown(value)}"
+                raise UsageError(f"{what}; save it as a dense one of real numbers")
+            twice = name in renamed and not name.startswith(CELL)
+            if twice and not torch.equal(renamed[name], value):
+                raise UsageError(
+                    f"{told}: {sources[name]} and {source} are both {name}, with other values; "
+                    "save the weights of one model"
+                )
         renamed[name], sources[name] = value, source
     return renamed
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    if not (is_plain(one) and is_plain(other)) or one.shape != other.shape:
-        return False
-    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
-
-
-def load_weights(
-    model: nn.Module, weights: dict[str, Tensor], flag: str, path: Path | str
-) -> Report:
+def load_weights(model: nn.Module, weights: dict[str, Tensor], told: str) -> Report:
     """Copy every tensor whose name and shape fit; leave the rest of the model as it is.
 
-    Raises UsageError for one that is not plain, or has values that are not finite numbers.
+    Raises UsageError for values that are not finite numbers.
     """
     report = Report([], [], [], [])
     wanted = tensors_of(model)
     for key, value in wanted.items():
         if key not in weights:
             report.missing.append(key)
-        elif not is_plain(weights[key]):
-            raise UsageError(
-                f"--{flag} {path}: {key} is {shown(weights[key])}; save it as a dense one of real "
-                "numbers"
-            )
         elif weights[key].shape != value.shape:
             report.other_size.append(key)
         else:
@@ -118,15 +104,32 @@ def load_weights(
             numbers = weights[key].detach().to(kind)
             if not numbers.isfinite().all():
                 raise UsageError(
-                    f"--{flag} {path}: {key} has values that are not finite numbers; name a "
-                    "checkpoint from before the loss was lost"
+                    f"{told}: {key} has values that are not finite numbers; name a checkpoint from "
+                    "before the loss was lost"
                 )
             if key.endswith("running_var") and numbers.min() < 0:
-                raise UsageError(f"--{flag} {path}: {key} has negative values, but is a variance")
+                raise UsageError(f"{told}: {key} has negative values, but is a variance")
             value.copy_(numbers)
             report.loaded.append(key)
     report.unexpected.extend(key for key in weights if key not in wanted)
     return report
+
+
+def load_exactly(model: nn.Module, content: dict[str, Any], told: str) -> None:
+    """Load all tensors of the model; raises UsageError if one is missing or has another shape."""
+    load_all(model, weights_of(model, content, told), told)
+
+
+def load_all(model: nn.Module, weights: dict[str, Tensor], told: str) -> None:
+    """Load all tensors of the model; raises UsageError if one is missing or has another shape."""
+    report = load_weights(model, weights, told)
+    wrong = report.missing + report.other_size
+    if wrong:
+        what = "is missing" if report.missing else "has another shape"
+        raise UsageError(
+            f"{told}: does not fit the model, e.g. {wrong[0]} {what}; name the flags that it was "
+            f"trained with ({names_in_both(weights, model)})"
+        )
 
 
 def names_in_both(weights: dict[str, Tensor], model: nn.Module) -> str:
@@ -135,50 +138,29 @@ def names_in_both(weights: dict[str, Tensor], model: nn.Module) -> str:
     return f"the file's tensors are {first[:200]}, …, and the model's {wanted}, …"
 
 
-def load_exactly(model: nn.Module, content: dict[str, Any], flag: str, path: Path | str) -> None:
-    """Load all tensors of the model; raises UsageError if one is missing or has another shape."""
-    load_all(model, weights_of(model, content, flag, path), flag, path)
-
-
-def load_all(model: nn.Module, weights: dict[str, Tensor], flag: str, path: Path | str) -> None:
-    """Load all tensors of the model; raises UsageError if one is missing or has another shape."""
-    report = load_weights(model, weights, flag, path)
-    wrong = report.missing + report.other_size
-    if wrong:
-        what = "is missing" if report.missing else "has another shape"
-        raise UsageError(
-            f"--{flag} {path}: does not fit the model, e.g. {wrong[0]} {what}; name the flags that "
-            f"it was trained with ({names_in_both(weights, model)})"
-        )
-
-
 def load_pretrained(model: nn.Module, content: dict[str, Any], path: str) -> Report:
     """Load what fits, and log what was loaded, missing and left out.
 
     Raises UsageError if the backbone is another one, or too little of it is there.
     """
-    weights = weights_of(model, content, "pretrained", path)
-    report = load_weights(model, weights, "pretrained", path)
-    body = [key for key in report.other_size if not key.startswith("final_fc.")]
-    if body:
-        raise UsageError(
-            f"--pretrained {path}: {body[0]} has another shape; name the --net that it is of"
-        )
-    deeper = [
+    told = f"--pretrained {path}"
+    weights = weights_of(model, content, told)
+    report = load_weights(model, weights, told)
+    unfit = [key for key in report.other_size if not key.startswith("final_fc.")]
+    unfit += [
         key
         for key in report.unexpected
         if key.startswith(BACKBONE) and not key.endswith(STATISTICS)
     ]
-    if deeper:
+    if unfit:
         raise UsageError(
-            f"--pretrained {path}: {deeper[0]} is no part of this backbone; "
-            "name the --net that it is of"
+            f"{told}: {unfit[0]} is not as in this network; name the --net that it is of"
         )
     parameters = {canonical(key) for key, _ in model.named_parameters() if key.startswith(BACKBONE)}
     covered = len(parameters.intersection(report.loaded)) / len(parameters)
     if covered < MIN_BACKBONE_SHARE:
         raise UsageError(
-            f"--pretrained {path}: covers {covered:.0%} of the backbone; "
+            f"{told}: covers {covered:.0%} of the backbone; "
             f"name a checkpoint of a model with this --net ({names_in_both(weights, model)})"
         )
     log.info("pretrained weights from %s:", path)
@@ -210,37 +192,36 @@ def load_classifier(
     Their names are those that the checkpoint holds, else those `listed` by --class_index, else the
     data set's, with a warning. Raises UsageError unless they are the classes of the data set.
     """
-    weights = weights_of(model, content, "test", path)
+    told = f"--test {path}"
+    weights = weights_of(model, content, told)
     if CLASSIFIER[0] not in weights:
         raise UsageError(
-            f"--test {path}: has no classifier; finetune it first (--model lc-rnn --pretrained)"
+            f"{told}: has no classifier; finetune it first (--model lc-rnn --pretrained)"
         )
     own = [info.name for info in classes]
     names = class_names(content, path, listed)
-    count = len(names or own)
-    if is_plain(rows := weights[CLASSIFIER[0]]):  # else load_exactly says what it is
-        count = rows.shape[0] if rows.dim() else 0
-    other = sorted(set(names or own) ^ set(own))
-    if count != len(own) or len(names or own) != count or other:
+    count = next(iter(weights[CLASSIFIER[0]].shape), 0)
+    if count != len(own) or sorted(names or own) != sorted(own):
+        other = sorted(set(names or own) ^ set(own))
         example = f", e.g. {other[0]!r}" if other else ""
         raise UsageError(
-            f"--test {path}: its {count} classes are not the {len(own)} of this dataset{example}; "
+            f"{told}: its {count} classes are not the {len(own)} of this dataset{example}; "
             "name the dataset and the flags that it was trained with"
         )
+    load_all(model, weights, told)
     if names is None:
         log.warning(
-            "--test %s: names no classes, so their order is taken to be the data set's own "
+            "%s: names no classes, so their order is taken to be the data set's own "
             "(classInd.txt: %s, …); --class_index FILE names another",
-            path,
+            told,
             ", ".join(own[:3]),
         )
     elif names != own:
         log.info("its classes are in another order: they are put in that of the data set")
         order = [names.index(name) for name in own]
         for key in CLASSIFIER:
-            if key in weights and is_plain(weights[key]) and weights[key].shape[:1] == (count,):
-                weights[key] = weights[key][order]
-    load_all(model, weights, "test", path)
+            rows = model.state_dict()[key]
+            rows.copy_(rows[order])
 
 
 def class_names(

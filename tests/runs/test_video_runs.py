@@ -121,7 +121,7 @@ def test_a_videos_result_is_the_softmax_averaged_over_its_windows(runs, prepared
     videos = build_dataset(config, "test")
     with narrow():
         model = build_task(config, len(CLASSES)).model.eval()
-    load_exactly(model, content, "test", "f")
+    load_exactly(model, content, "--test f")
     rows = pd.read_csv(runs["test"] / "predictions.csv")
     for index in range(len(videos)):
         sample = videos[0, index]

@@ -89,7 +89,7 @@ def test_files_of_the_gabor_code_base_are_read(tmp_path):
     read = read_checkpoint(path, "pretrained")
     assert read["data_seed"] == 100
     assert read["best_acc"][1] == np.float32(0.2)
-    load_exactly(DPC_RNN("resnet18", 32, 2, 5, 1), read, "resume", "f")
+    load_exactly(DPC_RNN("resnet18", 32, 2, 5, 1), read, "--resume f")
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_the_aggregators_cell_may_be_listed_once(names):
         if not key.startswith("agg") or any(name in key for name in names)
     }
     twin = DPC_RNN("resnet18", 32, 1, 1, 1)
-    load_exactly(twin, {"state_dict": state}, "resume", "f")
+    load_exactly(twin, {"state_dict": state}, "--resume f")
     for key, value in model.state_dict().items():
         assert torch.equal(twin.state_dict()[key], value)
 

@@ -95,7 +95,7 @@ def prefixed(prefix: str) -> Callable[[State], State]:
 )
 def test_what_wrappers_put_before_names_is_left_out(wrap):
     model, twin = dpc(), dpc(2)
-    load_exactly(twin, {"state_dict": wrap(model.state_dict())}, "resume", "f")
+    load_exactly(twin, {"state_dict": wrap(model.state_dict())}, "--resume f")
     assert same(model, twin)
     report = load_pretrained(classifier(), {"state_dict": wrap(model.state_dict())}, "f")
     assert len([key for key in report.loaded if key.startswith("backbone.")]) == 60
@@ -115,7 +115,7 @@ def test_what_wrappers_put_before_names_is_left_out(wrap):
 )
 def test_weights_are_found_wherever_they_are(place):
     model, twin = dpc(), dpc(2)
-    load_exactly(twin, place(model.state_dict()), "resume", "f")
+    load_exactly(twin, place(model.state_dict()), "--resume f")
     assert same(model, twin)
 
 
@@ -148,7 +148,7 @@ def test_when_nothing_fits_both_names_are_told():
     with pytest.raises(UsageError, match=told):
         load_pretrained(dpc(), state, "f")
     with pytest.raises(UsageError, match=told):
-        load_exactly(dpc(), state, "test", "f")
+        load_exactly(dpc(), state, "--test f")
 
 
 def test_two_models_in_one_file_are_not_guessed_between():
@@ -164,7 +164,7 @@ def test_of_two_values_of_the_cell_the_last_counts_as_in_the_published_code():
     state = dpc().state_dict()
     state["agg.ConvGRUCell_00.out_gate.bias"] = torch.full((32,), 7.0)
     twin = dpc(2)
-    load_exactly(twin, {"state_dict": state}, "resume", "f")
+    load_exactly(twin, {"state_dict": state}, "--resume f")
     assert torch.equal(twin.agg.ConvGRUCell_00.out_gate.bias, torch.zeros(32))
 
 
@@ -186,7 +186,7 @@ def test_of_two_values_of_the_cell_the_last_counts_as_in_the_published_code():
 def test_other_types_of_numbers_are_converted(cast):
     model, twin = dpc(), dpc(2)
     state = {key: cast(value) for key, value in model.state_dict().items()}
-    load_exactly(twin, {"state_dict": state}, "resume", "f")
+    load_exactly(twin, {"state_dict": state}, "--resume f")
     expected = cast(model.backbone.conv1.weight.detach()).float()
     assert torch.equal(twin.backbone.conv1.weight, expected)
     assert twin.backbone.conv1.weight.is_leaf
@@ -199,6 +199,8 @@ ODD = {
     "complex": lambda value: value.to(torch.complex64),
     "sparse": lambda value: value.flatten(1).to_sparse(),
     "without values": lambda value: value.to("meta"),
+    "of bits": lambda value: torch.zeros(value.shape, dtype=torch.bits8),
+    "nested": lambda value: torch.nested.nested_tensor([value[0], value[1]]),
     "one value for all": lambda value: torch.zeros(1).expand(value.shape),
 }
 
@@ -211,7 +213,7 @@ def test_a_tensor_that_cant_be_used_is_named(kind, flag):
     state["backbone.conv1.weight"] = ODD[kind](state["backbone.conv1.weight"])
     load = {
         "pretrained": lambda: load_pretrained(dpc(), {"state_dict": state}, "f"),
-        "resume": lambda: load_exactly(classifier(), {"state_dict": state}, "resume", "f"),
+        "resume": lambda: load_exactly(classifier(), {"state_dict": state}, "--resume f"),
         "test": lambda: load_classifier(classifier(), {"state_dict": state}, CLASSES, "f"),
     }[flag]
     with pytest.raises(UsageError, match=f"^--{flag} f: backbone.conv1.weight (is a|has values)"):
@@ -222,7 +224,7 @@ def test_a_negative_variance_is_refused():
     state = classifier().state_dict()
     state["final_bn.running_var"][0] = -1
     with pytest.raises(UsageError, match="running_var has negative values"):
-        load_exactly(classifier(), {"state_dict": state}, "test", "f")
+        load_exactly(classifier(), {"state_dict": state}, "--test f")
 
 
 def test_what_is_left_out_may_be_anything():

@@ -59,13 +59,10 @@ def shown(value: object) -> str:
 
 def tensor_in_words(value: Tensor) -> str:
     """Return a tensor's kind, and whether its values are finite."""
-    try:
-        if is_plain(value):
-            kind = f"a tensor {list(value.shape)} of {value.dtype}"
-            return kind if _all_finite(value) else f"{kind} with values that are not finite numbers"
-    except (RuntimeError, NotImplementedError):  # of a kind that torch can't compute with
-        pass
-    return f"a tensor that is not a plain one ({value.layout}, {value.dtype}, {value.device})"
+    if not is_plain(value):
+        return f"a tensor that is not a plain one ({value.layout}, {value.dtype}, {value.device})"
+    kind = f"a tensor {list(value.shape)} of {value.dtype}"
+    return kind if _all_finite(value) else f"{kind} with values that are not finite numbers"
 
 
 def is_plain(value: object) -> bool:
@@ -73,11 +70,10 @@ def is_plain(value: object) -> bool:
     return (
         type(value) in (Tensor, torch.nn.Parameter)
         and isinstance(value, Tensor)
-        and not value.is_nested
+        and value.dtype in FLOATS + INTEGERS
         and value.layout == torch.strided
         and value.device.type == "cpu"
-        and not value.is_quantized
-        and not value.is_complex()
+        and not value.is_nested
         and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
     )
 
