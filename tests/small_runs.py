@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 import run_model
 from model import resnet_2d3d
 from utils.plots import draw, figures
-from utils.runtime.device import Runtime
+from utils.runtime import device
 
-ON_CPU = Runtime(torch.device("cpu"))
+ON_CPU = device.Runtime(torch.device("cpu"))
 
 TINY = [
     *("--dataset", "gabors", "--net", "resnet18", "--img_dim", "32", "--seq_len", "5"),
@@ -51,10 +51,14 @@ def video_flags(csv_root: Path) -> list:
 
 @contextmanager
 def narrow() -> Iterator[None]:
-    """Build resnet18 with few planes: the same code, with checkpoints of 1 MB and not of 175."""
+    """Build resnet18 with few planes: the same code, with checkpoints of 1 MB and not of 175.
+
+    It is small enough for --amp on a CPU that has no instructions for it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resnet_2d3d, "STEM_PLANES", 8)
         patch.setattr(resnet_2d3d, "STAGE_PLANES", (8, 8, 16, NARROW_FEATURES))
+        patch.setattr(device, "has_instructions", lambda amp: True)
         yield
 
 

@@ -1,6 +1,10 @@
 """What changes rounding or speed: --amp, --plain, --compile, --grad_accum, --deterministic."""
 
 import math
+import platform
+import shutil
+import subprocess
+import sys
 import warnings
 
 import pandas as pd
@@ -9,6 +13,7 @@ import torch
 from torch._inductor import config as inductor_config
 from torch.nn import functional
 
+from forked import ENVIRONMENT, ROOT
 from learners import (
     assert_same,
     batch,
@@ -23,10 +28,13 @@ from model import resnet_2d3d
 from model.fast import convolution
 from model.fast.convolution import Conv3d
 from model.training.build import compiler
+from run_records import contents
 from small_runs import TINY, run
-from utils.runtime import precision
+from utils.config.flags import Config
+from utils.runtime import device, precision
 from utils.runtime.device import Runtime
 from utils.runtime.precision import use_deterministic_algorithms
+from utils.runtime.processes import ALONE
 from utils.samples import Batch
 
 # ------------------------------------------------------------------ --amp
@@ -95,6 +103,71 @@ def test_the_scaler_is_there_for_fp16_alone():
     for amp in ("off", "bf16", "fp16"):
         made = learner(Runtime(torch.device("cpu"), amp=amp), img_dim=32)
         assert made.scaler.is_enabled() == (amp == "fp16")
+
+
+@pytest.mark.parametrize("amp", ["bf16", "fp16"])
+@pytest.mark.parametrize("start", ["new", "resumed", "test"])
+def test_a_cpu_without_instructions_for_it_refuses_amp(
+    start, amp, small, pretrained_run, classifier_run, tmp_path, monkeypatch, capsys
+):
+    """A step would take ten times as long as in float32."""
+    monkeypatch.setattr(device, "has_instructions", lambda asked: asked == "off")
+    run_folder = shutil.copytree(pretrained_run, tmp_path / "run")
+    begun = {
+        "new": [*TINY, "--output_dir", tmp_path / "new"],
+        "resumed": ["--resume", run_folder, "--num_epochs", 4],
+        "test": ["--test", next((classifier_run / "model").glob("best*"))],
+    }[start]
+    before = contents(tmp_path), contents(classifier_run.parent)
+    assert run(*begun, "--amp", amp) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count(f"--amp {amp}: this CPU has no instructions for it") == 1
+    assert "take --amp off (to go on with a run: --resume FOLDER --amp off)" in complaint
+    assert (contents(tmp_path), contents(classifier_run.parent)) == before
+
+
+def test_a_run_of_less_precision_goes_on_where_a_cpu_has_no_instructions(
+    small, tmp_path, monkeypatch, capsys
+):
+    flags = [*TINY, "--amp", "bf16", "--num_epochs", 0, "--output_dir", tmp_path]
+    assert run(*flags) == 0
+    (folder,) = tmp_path.iterdir()
+    monkeypatch.setattr(device, "has_instructions", lambda _: False)
+    assert run("--resume", folder, "--num_epochs", 1) == 2
+    assert "--amp bf16: this CPU" in capsys.readouterr().err
+    assert run(*flags, "--resume", "auto") == 2
+    assert run("--resume", folder, "--num_epochs", 1, "--amp", "off") == 0
+
+
+def test_a_gpu_is_not_asked_for_a_cpus_instructions(monkeypatch):
+    monkeypatch.setattr(device, "has_instructions", lambda _: False)
+    monkeypatch.setattr(device, "pick_device", lambda *_: torch.device("cuda", 0))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.backends.cudnn, "benchmark", False)
+        assert device.start_runtime(Config(amp="bf16"), ALONE).amp == "bf16"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="it is no x86 CPU")
+def test_instructions_are_those_that_onednn_uses(tmp_path):
+    """As many as an environment variable leaves to it, whatever the CPU has."""
+    flags = ["--amp", "bf16", "--cpu_only", "--output_dir", str(tmp_path / "runs")]
+    ended = subprocess.run(
+        [sys.executable, ROOT / "run_model.py", *TINY, *flags],
+        env={**ENVIRONMENT, "ONEDNN_MAX_CPU_ISA": "AVX2"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("run_model.py: --amp bf16: this CPU has no instructions for it")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_torch_without_the_query_has_instructions_if_it_has_onednn(built, monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: built)
+    assert device.has_instructions("fp99") == built
 
 
 # ------------------------------------------------------------------ --plain

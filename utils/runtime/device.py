@@ -63,11 +63,23 @@ def pick_device(gpu: str, cpu_only: bool, processes: Processes = ALONE) -> torch
     return torch.device("cuda", numbers[place])
 
 
+def has_instructions(amp: str) -> bool:
+    """Return whether oneDNN, which convolves on CPUs, finds instructions for this precision."""
+    without_query = torch.backends.mkldnn.is_available
+    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported", without_query)()
+
+
 def start_runtime(config: Config, processes: Processes) -> Runtime:
     """Prepare torch and this process's memory as configured; raises UsageError."""
     if config.deterministic:
         use_deterministic_algorithms()
     device = pick_device(config.gpu, config.cpu_only, processes)
+    if device.type == "cpu" and config.amp in PRECISIONS and not has_instructions(config.amp):
+        raise UsageError(
+            f"--amp {config.amp}: this CPU has no instructions for it, and would take about ten "
+            "times as long as in float32; take --amp off (to go on with a run: --resume FOLDER "
+            "--amp off)"
+        )
     batch_size = processes.round_up(config.batch_size)
     if batch_size != config.batch_size:
         log.warning("--batch_size: %d, for %d equal shares", batch_size, processes.count)
