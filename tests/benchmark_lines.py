@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from utils.config.flags import Config
 
@@ -114,21 +115,30 @@ def configured(fields: dict[str, Any]) -> "Config":
     return Config(**fields)
 
 
-def make_step(config: "Config", frames: int, learns: bool) -> Callable[[], None]:
+def make_step(
+    config: "Config", frames: int, learns: bool, layout: "torch.memory_format | None" = None
+) -> Callable[[], None]:
+    """`layout`: of the backbone's tensors, else the program's choice."""
     import torch
 
     from model.training.build import build_learner
+    from utils.errors import UsageError
     from utils.runtime.device import start_runtime
     from utils.runtime.processes import ALONE
     from utils.samples import Batch
 
-    runtime = start_runtime(config, processes=ALONE)
+    try:
+        runtime = start_runtime(config, processes=ALONE)
+    except UsageError as why:  # this CPU has no instructions for --amp
+        raise UnavailableError(str(why)) from None
     B, N = config.batch_size, config.num_blocks
     clips = torch.randint(256, (B, N, 3, frames, config.img_dim, config.img_dim)).byte()
     labels = torch.zeros(B, N, config.seq_len, 2, dtype=torch.long)
     batch = Batch(clips, labels, torch.arange(B))
     learner = build_learner(config, NUM_CLASSES, False, runtime)
     learner.task.train(learns)
+    if layout is not None:
+        learner.task.model.backbone.to(memory_format=layout)
 
     def learn() -> None:
         with learner.autocast():

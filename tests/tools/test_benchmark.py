@@ -1,16 +1,20 @@
 """The arithmetic of the benchmark, and what it says to wrong input; not what it measures."""
 
 import json
+import re
 
 import pytest
 import torch
 
 import benchmark
+import benchmark_choices
 import job_times
 from benchmark import GPU_LINES, LINES, Line, chosen, result
-from benchmark_lines import Measured, UnavailableError, configured, count_gflop
+from benchmark_lines import Measured, UnavailableError, configured, count_gflop, step
 from benchmark_tables import Change, changes, clock, comparison, table
 from job_times import PLACES, Place, Timers
+from model.fast import convolution
+from utils.runtime import device
 
 MACHINE = {
     **{"cpu": "some", "cores": 2, "threads": 2, "instructions": "AVX2", "gpu": None},
@@ -97,6 +101,32 @@ def test_a_flag_that_this_version_has_not_skips_the_line():
     assert configured({"img_dim": 64}).img_dim == 64
     with pytest.raises(UnavailableError, match="this version has no --fly"):
         configured({"img_dim": 64, "fly": True})
+
+
+@pytest.fixture
+def kept_threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("kept_threads", "narrow_backbone")
+def test_choices_take_turns_and_are_left_as_they_were(monkeypatch, capsys):
+    limits = convolution.FEW_POSITIONS, convolution.FEW_IN_LOWER_PRECISION
+    fields = {"img_dim": 32, "num_seq_in": 2, "pred_step": 1, "batch_size": 2}
+    monkeypatch.setattr(benchmark_choices, "STEPS", (Line("a step", step, {"fields": fields}),))
+    benchmark_choices.main(["--only", "a step", "--threads", "1", "--rounds", "1"])
+    head, row, _ = capsys.readouterr().out.splitlines()
+    assert head.split("  ")[-1].strip() == "both"
+    assert re.fullmatch(r"a step +1( +[\d.]+ \([\d.]+–[\d.]+\)){4}", row)
+    assert limits == (convolution.FEW_POSITIONS, convolution.FEW_IN_LOWER_PRECISION)
+
+
+@pytest.mark.usefixtures("kept_threads")
+def test_choices_that_a_cpu_has_no_instructions_for_are_skipped(monkeypatch, capsys):
+    monkeypatch.setattr(device, "has_instructions", lambda _: False)
+    benchmark_choices.main(["--only", "128 px, batch 4, bf16", "--threads", "1"])
+    assert "batch 4, bf16: skipped: --amp bf16: this CPU" in capsys.readouterr().out
 
 
 def test_time_within_a_place_is_counted_once(monkeypatch):
