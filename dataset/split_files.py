@@ -19,7 +19,7 @@ import numpy as np
 from utils.config.command_line import typed_path
 from utils.config.datasets import DatasetInfo, Variant
 from utils.errors import UsageError
-from utils.files import read_lines, replacing
+from utils.files import read_lines, write_whole
 from utils.logs import log
 
 CHECKED = 100  # rows, spread over a split file, whose frames are looked for at the start
@@ -63,9 +63,8 @@ def how_to_make(info: DatasetInfo, variant: Variant) -> str:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a text file whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{line}\n" for line in lines)
+    """Write a text file whole or not at all; raises RunError."""
+    write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

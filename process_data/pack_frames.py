@@ -23,7 +23,7 @@ from dataset.pictures import FrameError, read_file
 from dataset.split_files import write_lines
 from folders import fault_of_name, label, visible_folders
 from frame_notes import read_interpolation, write_interpolation
-from utils.errors import UsageError
+from utils.errors import RunError, UsageError
 from utils.files import reason, replacing
 from utils.runs.locks import LOCK_FILE, held
 
@@ -83,6 +83,8 @@ def main(arguments: list[str]) -> int:
     all_failures = [result.failures for result in conditions]
     all_failures += [result.failures for result in outcomes]
     failed = sorted(failure for failures in all_failures for failure in failures)
+    for name, why in failed:
+        log.error("%s: %s", name, why)
     write_failures(frames.with_name(f"{tars.name}_failures.csv"), failed)
     broken = sum(map(bool, all_failures))
     packed = sum(not outcome.failures for outcome in outcomes)
@@ -152,11 +154,8 @@ def _failure(error: FrameError) -> tuple[str, str]:
 
 
 def pack_all(tars: Path, jobs: list[Job], num_workers: int) -> list[Outcome]:
-    """Pack classes; raises UsageError if another program does so, or nothing can be written."""
-    try:
-        tars.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{tars}: can't be made ({reason(error)})") from error
+    """Pack classes; raises OSError, and UsageError if another program does so."""
+    tars.mkdir(exist_ok=True)
     with held(tars):
         try:
             for leftover in tars.glob(".*.tmp"):  # of a pack that was killed
@@ -177,8 +176,8 @@ def pack(job: Job) -> Outcome:
         return Outcome(write_tar(job), [])
     except FrameError as error:
         return Outcome(0, [_failure(error)])
-    except OSError as error:
-        return Outcome(0, job.fails(f"can't be written: {reason(error)}"))
+    except (OSError, RunError) as error:
+        return Outcome(0, job.fails(f"can't be packed: {reason(error)}"))
 
 
 def write_tar(job: Job) -> int:

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -29,6 +30,8 @@ ENVIRONMENT = {
 }
 PROCESSES_A_CORE = 4  # at most: the others would only take memory
 
+# Loky's own process would complain of what a script that is stopped has left, which it removes
+sys.warnoptions.append("ignore:resource_tracker:UserWarning")
 # processes that were idle for long, or have grown, are replaced by new ones
 warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
 

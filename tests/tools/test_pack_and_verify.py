@@ -1,5 +1,6 @@
 """Packed frames, and what verify.py finds in frames, packed or not."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -180,6 +181,31 @@ def test_a_class_with_a_hole_is_listed_and_stops_no_other(prepared, caplog):
     shutil.copy(prepared.frame("Run/v_b", 1), prepared.frame("Run/v_b", 3))
     assert prepared.run(pack_frames) == 0
     assert not (prepared.root / "frames_tar_failures.csv").exists()
+
+
+@pytest.mark.parametrize("full_at", ["Run.tar", "Run.frames.npy", "Run.videos.csv"])
+def test_a_disk_that_gets_full_is_told_and_leaves_nothing_half_written(
+    prepared, monkeypatch, caplog, full_at
+):
+    prepared.run(pack_frames)
+    before = digests(prepared.root / "frames_tar")
+    shutil.rmtree(prepared.root / "frames_tar")
+    replace = os.replace
+
+    def fail(source, target):
+        if Path(target).name == full_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        assert prepared.run(pack_frames) == 1
+    assert "Run: can't be packed: " in caplog.text
+    assert "No space left on device" in caplog.text
+    assert not (prepared.root / "frames_tar/Run.tar").exists()  # which would say that it is whole
+    assert not list((prepared.root / "frames_tar").glob("*.tmp"))
+    assert prepared.run(pack_frames) == 0
+    assert digests(prepared.root / "frames_tar") == before
 
 
 def test_videos_that_are_in_the_tar_alone_are_not_lost(prepared):

@@ -1,5 +1,7 @@
 """Split files from the published splits and the frames that are there."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from dataset.split_files import (
     write_classes,
     write_rows,
 )
-from utils.errors import UsageError
+from utils.errors import RunError, UsageError
 
 
 def frames(folder: Path, count: int) -> None:
@@ -201,6 +203,20 @@ def test_a_split_without_any_video_is_an_error(ucf101, caplog):
     assert "test_split01: none of its 1 videos has frames" in caplog.text
     assert not (csv_root / "UCF101/test_split01.csv").exists()  # the older one is not true now
     assert len(lines(csv_root / "UCF101/train_split01.csv")) == 3
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_the_old_ones(ucf101, monkeypatch):
+    _, csv_root = write(ucf101)
+    before = {path.name: path.read_bytes() for path in (csv_root / "UCF101").iterdir()}
+    frames(ucf101 / "frames/Swim/v_f", 3)
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write: without a name
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RunError, match=r"can't write .*UCF101/classInd\.txt: No space left"):
+        write(ucf101)
+    assert {path.name: path.read_bytes() for path in (csv_root / "UCF101").iterdir()} == before
 
 
 @pytest.mark.parametrize(
