@@ -7,6 +7,7 @@ import pandas as pd
 
 CURVES = ["loss_and_accuracy.png", "gabor_types.png", "gabor_orientations.png"]
 MATRICES = ["confusion_by_type.png", "confusion_by_orientation.png"]
+OF_U, BY_EPOCH = "confusion_of_U.png", "confusion_by_epoch.png"
 
 
 def gabor_classes() -> pd.DataFrame:
@@ -68,7 +69,7 @@ def write_run(
                 if image == "U" and epoch < unexpected_from:
                     target, image = target - 2, "D"
                 where = (epoch, mode, item // 4, item, 0, target, image, angle, int(image == "U"))
-                rows.append((*where, int(rng.integers(len(classes))), 1.0 + item / 10))
+                rows.append((*where, int(rng.integers(len(classes))), 1.0 + item / 10, None, ""))
     names = [
         "epoch",
         "mode",
@@ -81,6 +82,8 @@ def write_run(
         "is_U",
         "predicted",
         "loss",
+        "rank",
+        "name",
     ]
     if rows:
         pd.DataFrame(rows, columns=names).to_csv(folder / "predictions.csv", index=False)

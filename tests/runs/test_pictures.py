@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forked import ROOT, children, has_ended, wait_until
-from picture_records import CURVES, MATRICES, gabor_classes, write_run
+from picture_records import BY_EPOCH, CURVES, MATRICES, OF_U, gabor_classes, write_run
 from small_runs import TINY, run
 from utils.errors import PREEMPTED, RunError
 from utils.plots import pictures
@@ -20,7 +20,7 @@ from utils.plots.draw import draw_all
 from utils.plots.pictures import Pictures
 from utils.runtime.interrupts import STOPPING
 
-NAMES = {*CURVES, "loss_by_batch.png", *MATRICES}
+NAMES = {*CURVES, "loss_by_batch.png", *MATRICES, OF_U, BY_EPOCH}
 pytestmark = pytest.mark.usefixtures("at_the_first_call")
 
 

@@ -9,51 +9,124 @@ import pytest
 from matplotlib.figure import Figure
 
 from forked import ROOT
-from picture_records import CURVES, MATRICES, gabor_classes, video_classes, write_run
+from picture_records import (
+    BY_EPOCH,
+    CURVES,
+    MATRICES,
+    OF_U,
+    gabor_classes,
+    video_classes,
+    write_run,
+)
 from utils.errors import UsageError
 from utils.plots import breakdowns, curves, figures
-from utils.plots.draw import draw_all, read_records
+from utils.plots.draw import draw_all
+from utils.plots.tables import read_records
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # of a layout that finds no room
 
 
 def small_predictions() -> pd.DataFrame:
+    """Of dpc-rnn; the classes 6 to 10 are D 0°, D 90°, U 0°, U 90°, G."""
     rows = [
-        # epoch, mode, batch, target, image, orientation, is_U, predicted, loss
-        (0, "train", 0, 6, "D", 0.0, 0, 6, 9.0),
-        (1, "train", 0, 6, "D", 0.0, 0, 6, 1.0),
-        (1, "train", 0, 7, "D", 90.0, 0, 6, 2.0),
-        (1, "train", 1, 6, "D", 0.0, 0, 7, 3.0),
-        (1, "train", 1, 9, "U", 90.0, 1, 9, 6.0),
-        (2, "train", 0, 10, "G", np.nan, 0, 10, 0.5),
-        (2, "train", 0, 9, "U", 90.0, 1, 6, 1.5),
-        (1, "val", 0, 7, "D", 90.0, 0, 7, 4.0),
+        # epoch, mode, batch, target, is_U, predicted, loss
+        (0, "train", 0, 6, 0, 6, 9.0),
+        (1, "train", 0, 6, 0, 6, 1.0),
+        (1, "train", 0, 7, 0, 6, 2.0),
+        (1, "train", 1, 6, 0, 7, 3.0),
+        (1, "train", 1, 9, 1, 9, 6.0),
+        (2, "train", 0, 10, 0, 10, 0.5),
+        (2, "train", 0, 9, 1, 6, 1.5),
+        (2, "train", 0, 9, 1, 7, 1.5),
+        (2, "train", 0, 7, 0, 10, 2.5),
+        (1, "val", 0, 7, 0, 7, 4.0),
     ]
-    names = ["epoch", "mode", "batch", "target", "image", "orientation", "is_U", "predicted"]
-    return pd.DataFrame(rows, columns=[*names, "loss"])
+    names = ["epoch", "mode", "batch", "target", "is_U", "predicted", "loss"]
+    return pd.DataFrame(rows, columns=names).assign(rank=np.nan)
+
+
+def shared_classes() -> pd.DataFrame:
+    """A to C, then D/U, at 0° and 90°, and G: 9 classes."""
+    names = [image for image in ("A", "B", "C", "D/U") for _ in range(2)]
+    return pd.DataFrame(
+        {"index": range(9), "image": [*names, "G"], "orientation": [0.0, 90.0] * 4 + [np.nan]}
+    )
+
+
+def test_type_and_orientation_are_judged_apart():
+    rows = breakdowns.judged(small_predictions(), gabor_classes())
+    rows = rows[(rows["mode"] == "train") & (rows["epoch"] == 2)]
+    # G as G, U 90° as D 0°, U 90° as D 90°, D 90° as G
+    assert rows["image"].tolist() == ["G", "U", "U", "D"]
+    assert rows["class_hit"].tolist() == [True, False, False, False]
+    assert rows["type_hit"].tolist() == [True, False, False, False]
+    assert rows["orientation_hit"].tolist() == [True, False, True, False]
+    # of the batch's four blocks one is G, two are U 90°, one is D 90°
+    assert rows["class_chance"].tolist() == [1 / 4, 2 / 4, 2 / 4, 1 / 4]
+    assert rows["type_chance"].tolist() == [1 / 4, 2 / 4, 2 / 4, 1 / 4]
+    assert rows["orientation_chance"].tolist() == [1 / 4, 3 / 4, 3 / 4, 3 / 4]
+
+
+def test_the_shared_class_is_one_type_and_a_classifier_chooses_among_classes():
+    rows = pd.DataFrame(
+        # D 0° as D/U 90°, U 90° as D/U 90°, U 90° as A 90°, G as G
+        {"target": [6, 7, 7, 8], "predicted": [7, 7, 1, 8], "is_U": [0, 1, 1, 0]}
+    ).assign(mode="val", epoch=1, batch=0, loss=1.0, rank=[2, 1, 3, 1])
+    judged = breakdowns.judged(rows, shared_classes())
+    assert judged["image"].tolist() == ["D", "U", "U", "G"]
+    assert judged["class_hit"].tolist() == [False, True, False, True]
+    assert judged["type_hit"].tolist() == [True, True, False, True]
+    assert judged["orientation_hit"].tolist() == [False, True, True, True]
+    assert judged["class_chance"].tolist() == [1 / 9] * 4
+    assert judged["type_chance"].tolist() == [2 / 9, 2 / 9, 2 / 9, 1 / 9]
+    assert judged["orientation_chance"].tolist() == [4 / 9, 4 / 9, 4 / 9, 1 / 9]
+
+
+@pytest.mark.parametrize("classes", [gabor_classes(), shared_classes()], ids=["own", "shared"])
+@pytest.mark.parametrize("is_classified", [False, True])
+def test_hits_and_chance_equal_a_slow_loop(classes, is_classified):
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame(rng.integers(len(classes), size=(60, 2)), columns=["target", "predicted"])
+    rows = rows.assign(mode="val", epoch=1, batch=rng.integers(4, size=60), is_U=0, loss=1.0)
+    rows = rows.assign(rank=1.0 if is_classified else np.nan)
+    judged = breakdowns.judged(rows, classes)
+    columns = {"type": "image", "orientation": "orientation"}
+
+    def kind(aspect: str, c: int) -> str:
+        return str(classes[columns[aspect]][c]) if aspect in columns else str(c)
+
+    for aspect in breakdowns.ASPECTS:
+        for row, (_, one) in zip(judged.to_dict("records"), rows.iterrows(), strict=True):
+            own = kind(aspect, one["target"])
+            options = list(rows["target"][rows["batch"] == one["batch"]])
+            options = range(len(classes)) if is_classified else options
+            share = sum(kind(aspect, option) == own for option in options) / len(options)
+            assert row[f"{aspect}_hit"] == (kind(aspect, one["predicted"]) == own)
+            assert row[f"{aspect}_chance"] == pytest.approx(share)
 
 
 @pytest.mark.parametrize("by", ["image", "orientation"])
 def test_breakdown_equals_a_slow_loop(by):
-    rows = small_predictions()
-    table = breakdowns.breakdown(rows, by)
+    rows = breakdowns.judged(small_predictions(), gabor_classes())
+    table = breakdowns.breakdown(rows, [by])
+    columns = ["loss", "class_hit", "type_hit", "orientation_chance"]
     found = {
-        (r["mode"], r["epoch"], str(r[by])): (r["loss"], r["accuracy"], r["count"])
-        for _, r in table.iterrows()
+        (r["mode"], r["epoch"], str(r[by])): (*r[columns], r["count"]) for _, r in table.iterrows()
     }
     groups: dict[tuple, list] = {}
     for _, r in rows.iterrows():
-        right = r["predicted"] == r["target"]
-        groups.setdefault((r["mode"], r["epoch"], str(r[by])), []).append((r["loss"], right))
+        groups.setdefault((r["mode"], r["epoch"], str(r[by])), []).append(tuple(r[columns]))
     assert found.keys() == groups.keys()
     for key, members in groups.items():
-        losses, right = zip(*members, strict=True)
-        expected = (sum(losses) / len(losses), sum(right) / len(right), len(members))
-        assert found[key] == pytest.approx(expected)
+        means = [sum(values) / len(members) for values in zip(*members, strict=True)]
+        assert found[key] == pytest.approx((*means, len(members)))
+    whole = breakdowns.breakdown(rows, [])
+    assert whole["count"].tolist() == [1, 4, 4, 1]
 
 
 def test_breakdown_keeps_gray_apart():
-    table = breakdowns.breakdown(small_predictions(), "orientation")
+    rows = breakdowns.judged(small_predictions(), gabor_classes())
+    table = breakdowns.breakdown(rows, ["orientation"])
     gray = table[table["orientation"].isna()]
     assert gray[["mode", "epoch", "loss", "count"]].values.tolist() == [["train", 2, 0.5, 1]]
 
@@ -62,7 +135,7 @@ def test_batches_count_through_training_without_epoch_0():
     table = breakdowns.by_batch(small_predictions())
     assert table.index.tolist() == [1, 2, 3]
     assert table["epoch"].tolist() == [1, 1, 2]
-    assert table["loss"].tolist() == [1.5, 4.5, 1.0]
+    assert table["loss"].tolist() == [1.5, 4.5, 1.5]
     assert table["U_share"].tolist() == [0, 0.5, 0.5]
 
 
@@ -76,7 +149,7 @@ def test_confusion_rows_are_targets():
     shares = breakdowns.row_shares(counts)
     np.testing.assert_allclose(shares[6, [6, 7]], [2 / 3, 1 / 3])
     assert np.isnan(shares[0]).all()
-    assert shares[9, 6] == 0.5
+    assert shares[9, [6, 7, 9]].tolist() == [1 / 3, 1 / 3, 1 / 3]
 
 
 def test_classes_nest_either_way():
@@ -103,22 +176,39 @@ def test_best_epoch_is_the_first_of_equals_in_each_phase():
 def test_last_epoch_of_each_phase_is_shown(tmp_path):
     write_run(tmp_path, gabor_classes(), {"train": [0, 1, 2, 3], "val": [0, 1, 2]}, 2)
     epochs, predictions, _ = read_records(tmp_path)
-    shown = breakdowns.last_shown(epochs, predictions)
-    assert shown == [("val", 1, "expected"), ("val", 2, "unexpected")]
-    only_train = predictions[predictions["mode"] == "train"]
-    assert breakdowns.last_shown(epochs, only_train)[-1] == ("train", 3, "unexpected")
+    shown = breakdowns.recorded(epochs, predictions)
+    assert [one[:2] for one in shown] == [
+        *(("val", epoch) for epoch in range(3)),
+        *(("train", epoch) for epoch in range(4)),
+    ]
+    last = breakdowns.last_shown(shown)
+    assert last == [("val", 1, "expected"), ("val", 2, "unexpected")]
+    assert breakdowns.last_shown(shown[3:])[-1] == ("train", 3, "unexpected")
+    assert breakdowns.last_shown([]) == []
+
+
+def test_epochs_whose_checkpoints_are_kept_are_shown():
+    tops = [0.1, 0.4, 0.2] + [0.2] * 7 + [0.1, 0.1, 0.3, *[0.2] * 7]
+    phases = ["expected"] * 8 + ["unexpected"] * 12
+    epochs = pd.DataFrame({"epoch": range(20), "mode": "val", "phase": phases, "top1": tops})
+    every = breakdowns.recorded(epochs, epochs)
+    kept = breakdowns.kept_shown(every, epochs)
+    assert [one.epoch for one in kept] == [0, 1, 5, 6, 7, 8, 9, 10, 12, 18, 19]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("modes", "expected"),
     [
-        ({"train": [0], "val": [0]}, CURVES + MATRICES),
-        ({"train": [0, 1, 2], "val": [0, 1, 2]}, [*CURVES, "loss_by_batch.png", *MATRICES]),
-        ({"train": [0, 1]}, [*CURVES, "loss_by_batch.png", *MATRICES]),  # --not_save_best
+        ({"train": [0], "val": [0]}, [*CURVES, *MATRICES, BY_EPOCH]),
+        (
+            {"train": [0, 1, 2], "val": [0, 1, 2]},
+            [*CURVES, "loss_by_batch.png", *MATRICES, OF_U, BY_EPOCH],
+        ),
+        ({"train": [0, 1]}, [*CURVES, "loss_by_batch.png", *MATRICES, BY_EPOCH]),
         ({}, CURVES[:1]),
     ],
-    ids=["epoch 0 only", "unexpected", "no validation", "no predictions"],
+    ids=["epoch 0 only", "unexpected", "--not_save_best", "no predictions"],
 )
 def test_gabor_run_draws(tmp_path, modes, expected):
     write_run(tmp_path, gabor_classes(), modes, 2, tuple(modes) or ("train", "val"))
@@ -141,14 +231,13 @@ def test_later_losses_are_in_sight(last):
 def test_a_run_that_predicts_only_gray_draws(tmp_path):
     write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]})
     rows = pd.read_csv(tmp_path / "predictions.csv")
-    rows = rows.assign(target=10, image="G", orientation=np.nan, is_U=0)
-    rows.to_csv(tmp_path / "predictions.csv", index=False)
+    rows.assign(target=10, is_U=0).to_csv(tmp_path / "predictions.csv", index=False)
     assert {path.name for path in draw_all(tmp_path)} >= set(CURVES)
 
 
 def test_gabor_test_draws(tmp_path):
-    write_run(tmp_path, gabor_classes(), {"test": [14]}, epoch_modes=("test",))
-    assert [path.name for path in draw_all(tmp_path)] == CURVES + MATRICES
+    write_run(tmp_path, gabor_classes(), {"test": [14]}, 0, ("test",))
+    assert [path.name for path in draw_all(tmp_path)] == [*CURVES, *MATRICES, OF_U]
 
 
 @pytest.mark.parametrize("mode", ["val", "test"])
@@ -156,14 +245,15 @@ def test_video_draws(tmp_path, mode):
     modes = ("test",) if mode == "test" else ("train", "val")
     write_run(tmp_path, video_classes(12), {mode: [3]}, epoch_modes=modes)
     names = [path.name for path in draw_all(tmp_path)]
-    assert names == ["loss_and_accuracy.png", "confusion.png"]
+    by_epoch = [] if mode == "test" else [BY_EPOCH]
+    assert names == ["loss_and_accuracy.png", "confusion.png", *by_epoch]
 
 
 @pytest.mark.slow
 def test_redraw_from_records_alone(tmp_path):
     write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]}, 1)
     first = {path: path.read_bytes() for path in draw_all(tmp_path)}
-    assert len(first) == 6
+    assert len(first) == 8
     for path in first:
         path.unlink()
     command = [sys.executable, "-m", "utils.plots", str(tmp_path)]
@@ -176,7 +266,7 @@ def test_rows_cut_by_a_kill_are_left_out(tmp_path):
     write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]})
     whole = read_records(tmp_path)
     with (tmp_path / "predictions.csv").open("a") as file:
-        file.write("2,train,0,0,0,6,D,0.0,0,6,1.5\n2,train,0,1,0,7")
+        file.write("2,train,0,0,0,6,D,0.0,0,6,1.5,,\n2,train,0,1,0,7")
     with (tmp_path / "epochs.csv").open("a") as file:
         file.write("2,tra")
     cut = read_records(tmp_path)

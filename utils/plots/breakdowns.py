@@ -3,27 +3,67 @@
 Columns of `predictions` as in predictions.csv; losses in nats, accuracies and shares in 0..1.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 TYPE_ORDER = ("A", "B", "C", "D", "D/U", "U", "G")
+ASPECTS = ("class", "type", "orientation")  # that a prediction can be right about
+UNEXPECTED = ("U", "D/U")  # types of the classes that U images belong to
 
 
-def breakdown(predictions: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Return the mean loss, accuracy and number of rows by mode, epoch and column `by`.
+def kinds(classes: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return, by aspect, a number for each class; classes that are alike share their number.
 
-    A missing value of `by` (the orientation of G) is a group of its own.
+    The shared class D/U is one type. G has no orientation, which counts as one of its own.
     """
-    rows = predictions[["mode", "epoch", by, "loss"]].assign(
-        accuracy=predictions["predicted"] == predictions["target"]
-    )
-    groups = rows.groupby(["mode", "epoch", by], observed=True, dropna=False)
-    table = groups.agg(
-        loss=("loss", "mean"), accuracy=("accuracy", "mean"), count=("accuracy", "size")
-    )
-    return table.reset_index()
+    return {
+        "class": np.arange(len(classes)),
+        "type": pd.factorize(classes["image"])[0],
+        "orientation": pd.factorize(classes["orientation"], use_na_sentinel=False)[0],
+    }
+
+
+def judged(predictions: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
+    """Add each target's image type and orientation, and for each aspect its hits and chance.
+
+    A prediction hits the type if the predicted class has the type of the target's class, whatever
+    the orientations, and it hits the orientation whatever the types, as in the published figures.
+    So a U taken for a D misses the type, unless both belong to the shared class D/U. The column
+    `image` tells D and U apart even then.
+
+    Chance is the share of the options that would be hits: for a classifier of all classes, for
+    dpc-rnn of all blocks of the batch. (Where processes contrast their own blocks alone, the
+    options are fewer than the batch's blocks, and chance is a little higher than given here.)
+    """
+    target, predicted = (predictions[name].to_numpy(np.int64) for name in ("target", "predicted"))
+    is_U = (predictions["is_U"] == 1).to_numpy(np.int64)
+    types = [classes["image"].replace("D/U", image).map(TYPE_ORDER.index) for image in "DU"]
+    added: dict[str, Any] = {
+        "image": pd.Categorical.from_codes(np.stack(types)[is_U, target], pd.Index(TYPE_ORDER)),
+        "orientation": classes["orientation"].to_numpy()[target],
+    }
+    is_classified = predictions["rank"].notna().to_numpy()
+    batch = predictions.groupby(["mode", "epoch", "batch"], observed=True).ngroup().to_numpy()
+    blocks = np.bincount(batch)[batch]
+    for aspect, kind in kinds(classes).items():
+        alike = predictions.groupby(batch * len(kind) + kind[target])["target"].transform("size")
+        share = np.bincount(kind)[kind] / len(kind)
+        added[f"{aspect}_hit"] = kind[target] == kind[predicted]
+        added[f"{aspect}_chance"] = np.where(is_classified, share[target], alike / blocks)
+    return predictions.assign(**added)
+
+
+def breakdown(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return the mean loss, hits, chances and number of rows of what `judged` returns.
+
+    Rows are grouped by mode, epoch and the columns `by`. A missing value (the orientation of G) is
+    a group of its own.
+    """
+    groups = table.groupby(["mode", "epoch", *by], observed=True, dropna=False)
+    means = ["loss", *(f"{aspect}_{what}" for aspect in ASPECTS for what in ("hit", "chance"))]
+    return groups[means].mean().assign(count=groups.size()).reset_index()
 
 
 def by_batch(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -40,8 +80,8 @@ def by_batch(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def confusion(predictions: pd.DataFrame, num_classes: int) -> np.ndarray:
     """Return counts [target, predicted]."""
-    cells = predictions["target"].to_numpy() * num_classes + predictions["predicted"].to_numpy()
-    counts = np.bincount(cells.astype(np.int64), minlength=num_classes**2)
+    target, predicted = (predictions[name].to_numpy(np.int64) for name in ("target", "predicted"))
+    counts = np.bincount(target * num_classes + predicted, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
 
@@ -71,19 +111,45 @@ class Shown(NamedTuple):
     phase: str
 
 
-def last_shown(epochs: pd.DataFrame, predictions: pd.DataFrame) -> list[Shown]:
-    """Return the last epoch with predictions of each phase, in test, else val, else train.
+def recorded(epochs: pd.DataFrame, predictions: pd.DataFrame) -> list[Shown]:
+    """Return the modes and epochs that have predictions: test, val, train, each ascending.
 
-    Predictions of data that were not trained on say more.
+    Predictions of data that were not trained on say more, so they come first.
     """
     present = predictions[["mode", "epoch"]].drop_duplicates()
-    rows = epochs[["mode", "epoch", "phase"]].merge(present, on=["mode", "epoch"])
-    for mode in ("test", "val", "train"):
-        found = rows[rows["mode"] == mode].sort_values("epoch")
-        if len(found):
-            last = found.drop_duplicates("phase", keep="last")
-            return [Shown(mode, int(r["epoch"]), r["phase"]) for r in last.to_dict("records")]
-    return []
+    rows = epochs[["mode", "epoch", "phase"]].drop_duplicates(["mode", "epoch"])
+    rows = rows.merge(present, on=["mode", "epoch"]).sort_values("epoch")
+    shown = [Shown(r["mode"], int(r["epoch"]), r["phase"]) for r in rows.to_dict("records")]
+    return [one for mode in ("test", "val", "train") for one in shown if one.mode == mode]
+
+
+def list_epochs(shown: list[Shown]) -> str:
+    """Return which modes and epochs there are, such as "there are those of val epochs 0-2, 5"."""
+    texts = []
+    for mode in dict.fromkeys(one.mode for one in shown):
+        epochs = pd.Series([one.epoch for one in shown if one.mode == mode])
+        spans = epochs.groupby((epochs.diff() != 1).cumsum()).agg(["min", "max"]).to_numpy()
+        names = [f"{first}-{last}" if first < last else f"{first}" for first, last in spans]
+        texts.append(f"{mode} epoch{'s' * (len(epochs) > 1)} {', '.join(names)}")
+    return f"there are those of {'; '.join(texts)}" if texts else "there are none at all"
+
+
+def last_shown(shown: list[Shown]) -> list[Shown]:
+    """Return the last epoch of each phase, of those with the first one's mode."""
+    last = {one.phase: one for one in shown if one.mode == shown[0].mode}
+    return sorted(last.values(), key=lambda one: one.epoch)
+
+
+def kept_shown(shown: list[Shown], epochs: pd.DataFrame) -> list[Shown]:
+    """Return the epochs whose checkpoints a run keeps, of those with the first one's mode.
+
+    They are epoch 0, those around the first U images, the best of each phase, and the last two.
+    """
+    first = first_unexpected(epochs)
+    around = () if first is None else range(int(first) - 3, int(first) + 3)
+    last_two = sorted(set(epochs["epoch"]))[-2:]
+    kept = {0, *around, *best_epochs(epochs)["epoch"], *last_two}
+    return [one for one in shown if one.mode == shown[0].mode and one.epoch in kept]
 
 
 def select(predictions: pd.DataFrame, shown: Shown) -> pd.DataFrame:

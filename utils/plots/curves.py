@@ -16,7 +16,8 @@ from utils.plots.figures import DARK, MODES
 MODE_COLOURS = {"train": figures.GRAY, "val": figures.BLUE}
 TYPE_COLOURS = {"A": figures.BLUE, "B": figures.SKY, "C": figures.GREEN, "D": figures.YELLOW}
 TYPE_COLOURS |= {"U": figures.RED, "G": figures.GRAY}
-CLASS_ACCURACY = "Correct class (%)"  # not dpc's top-1, which tells clips and positions apart
+# not dpc's top-1, which tells clips and positions apart
+ACCURACIES = {aspect: f"Correct {aspect} (%)" for aspect in breakdowns.ASPECTS}
 TITLES = {"image": "Image type", "orientation": "Orientation"}
 MORE_TOPS = {"top3": 0.7, "top5": 0.4}  # opacity of their lines
 FEW_POINTS = 25  # at most so many are marked on a line
@@ -78,12 +79,14 @@ def draw_series(
     )  # fmt: skip
 
 
-def draw_chance(axes: Axes, values: pd.Series, label: str | None = None) -> None:
+def draw_chance(
+    axes: Axes, values: pd.Series, label: str | None = None, colour: ColorType = DARK
+) -> None:
     """Draw the values of chance over epochs; across all of the axes if there is one epoch only."""
     if len(values) == 1:
-        axes.axhline(values.iloc[0], ls="--", color=DARK, lw=0.9, label=label)
+        axes.axhline(values.iloc[0], ls="--", color=colour, lw=0.9, label=label)
     else:
-        axes.plot(values, ls="--", color=DARK, lw=0.9, label=label)
+        axes.plot(values, ls="--", color=colour, lw=0.9, label=label)
 
 
 def finish_epochs(axes: Axes, epochs: pd.DataFrame, above: bool, below: bool) -> None:
@@ -152,25 +155,39 @@ def list_series(table: pd.DataFrame, by: str) -> list[Series]:
     return [one for one in series if len(one.rows)]
 
 
-def draw_breakdown(table: pd.DataFrame, by: str, epochs: pd.DataFrame) -> Figure:
-    """Draw loss and accuracy of each group over epochs; a column of panels per mode."""
+def draw_breakdown(judged: pd.DataFrame, by: str, epochs: pd.DataFrame) -> Figure:
+    """Draw loss, accuracies and chance over epochs for each group; a column of panels per mode.
+
+    U is rare, so where types are shown, its chance is shown apart.
+    """
+    table, whole = breakdowns.breakdown(judged, [by]), breakdowns.breakdown(judged, [])
     series = list_series(table, by)
     modes = [mode for mode in ("train", "val") if (table["mode"] == mode).any()]
-    figure = Figure((1.65 + 3.1 * len(modes), 4.8), layout="constrained")
-    grid = figure.subplots(2, len(modes), squeeze=False, sharex=True, sharey="row")
-    for mode, (loss_axes, class_axes) in zip(modes, grid.T, strict=True):
+    figure = Figure((1.85 + 3.1 * len(modes), 7.6), layout="constrained")
+    grid = figure.subplots(4, len(modes), squeeze=False, sharex=True, sharey="row")
+    for mode, (loss_axes, *rest) in zip(modes, grid.T, strict=True):
+        rows = whole[whole["mode"] == mode].set_index("epoch")
+        for axes, aspect in zip(rest, ACCURACIES, strict=True):
+            draw_chance(axes, 100 * rows[f"{aspect}_chance"], "Chance")
         for one in series:
             rows = one.rows[one.rows["mode"] == mode].set_index("epoch")
             draw_series(loss_axes, rows["loss"], one.colour, one.dashes, 1.2)
-            draw_series(class_axes, 100 * rows["accuracy"], one.colour, one.dashes, 1.2)
+            for axes, aspect in zip(rest, ACCURACIES, strict=True):
+                draw_series(axes, 100 * rows[f"{aspect}_hit"], one.colour, one.dashes, 1.2)
+                if one.name == "U":
+                    chance = 100 * rows[f"{aspect}_chance"]
+                    draw_chance(axes, chance, "Chance of U", one.colour)
         loss_axes.set_title(MODES[mode])
-        finish_epochs(loss_axes, epochs, above=True, below=False)
-        finish_epochs(class_axes, epochs, above=False, below=True)
+        for axes in (loss_axes, *rest):
+            finish_epochs(axes, epochs, above=axes is loss_axes, below=axes is rest[-1])
     focus_on_what_follows(grid[0], table.set_index("epoch")["loss"])
     grid[0, 0].set_ylabel("Loss (nats)")
-    set_percent(grid[1, 0], CLASS_ACCURACY)
+    for axes, accuracy in zip(grid[1:, 0], ACCURACIES.values(), strict=True):
+        set_percent(axes, accuracy)
+    figure.align_ylabels(grid[:, 0])
     handles = [Line2D([], [], color=s.colour, ls=s.dashes, label=s.name) for s in series]
     figures.side_legend(grid[0, -1], handles, TITLES[by])
+    figures.side_legend(grid[1, -1])
     return figure
 
 
@@ -234,21 +251,28 @@ def draw_test(row: pd.Series) -> Figure:
     return figure
 
 
-def draw_test_breakdown(table: pd.DataFrame, by: str) -> Figure:
-    """Draw loss and accuracy of each group as bars, with the number of predictions below."""
-    series = list_series(table, by)
+def draw_test_breakdown(judged: pd.DataFrame, by: str, _: pd.DataFrame) -> Figure:
+    """Draw loss and accuracies of each group as bars, with their numbers of predictions below.
+
+    Each bar of an accuracy is crossed by its chance.
+    """
+    series = list_series(breakdowns.breakdown(judged, [by]), by)
     rows = pd.concat([one.rows for one in series])
     names = [f"{one.name}\n{one.rows['count'].sum()}" for one in series]
     colours = [one.colour for one in series]
-    figure = Figure((1.6 + 2 * max(1.6, 0.42 * len(series)), 3.1), layout="constrained")
-    loss_axes, class_axes = figure.subplots(1, 2)
+    figure = Figure((1.6 + 2 * max(1.6, 0.42 * len(series)), 5.4), layout="constrained")
+    loss_axes, *rest = figure.subplots(2, 2).flat
     draw_bars(loss_axes, names, rows["loss"].tolist(), colours, "{:.2f}")
-    draw_bars(class_axes, names, (100 * rows["accuracy"]).tolist(), colours, "{:.0f}")
-    for axes in (loss_axes, class_axes):
+    loss_axes.set(title="Test", ylabel="Loss (nats)")
+    for axes, (aspect, accuracy) in zip(rest, ACCURACIES.items(), strict=True):
+        draw_bars(axes, names, (100 * rows[f"{aspect}_hit"]).tolist(), colours, "{:.0f}")
+        chance = 100 * rows[f"{aspect}_chance"]
+        ends = np.arange(len(series)) - 0.42, np.arange(len(series)) + 0.42
+        axes.hlines(chance, *ends, color=DARK, lw=0.9, ls="--", label="Chance")
+        set_percent(axes, accuracy)
+    for axes in rest[1:]:
         axes.set_xlabel(f"{TITLES[by]} (below: predictions)")
-    loss_axes.set(title="Test loss", ylabel="Loss (nats)")
-    class_axes.set_title("Test accuracy")
-    set_percent(class_axes, CLASS_ACCURACY)
+    figures.side_legend(rest[0])
     return figure
 
 

@@ -1,67 +1,21 @@
 """From the records in a run's folder, or in a test's folder, to the pictures beside them."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib
-import pandas as pd
 from matplotlib.figure import Figure
 
 from utils.errors import RunError, UsageError
+from utils.files import reason
 from utils.plots import breakdowns, confusion_matrices, curves, figures
-
-
-class Records(NamedTuple):
-    """The tables of one folder, columns as in its CSV files; those not recorded have no rows."""
-
-    epochs: pd.DataFrame
-    predictions: pd.DataFrame
-    classes: pd.DataFrame
-
+from utils.plots.breakdowns import Shown
+from utils.plots.tables import Records, read_records
 
 Picture = tuple[str, Callable[[], Figure]]  # its name, and what makes it
-
-EPOCHS = {"mode": "str", "phase": "str"} | dict.fromkeys(
-    ("epoch", "loss", "top1", "top3", "top5", "chance"), "float64"
-)
-# no integers: they allow no holes, and float32 holds these exactly
-PREDICTIONS = {"mode": "category", "image": "category"} | dict.fromkeys(
-    ("epoch", "batch", "target", "orientation", "is_U", "predicted", "loss"), "float32"
-)
-CLASSES = {"index": "float64", "name": "str", "image": "str", "orientation": "float64"}
-
-
-def read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.DataFrame:
-    """Read columns `dtypes` of a CSV file; rows that lack `needed`, cut by a kill, are left out."""
-    if not path.is_file():
-        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
-    try:
-        table = pd.read_csv(path, usecols=list(dtypes), dtype=dtypes)
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        message = f"{path.name} does not hold the records of a run ({reason})"
-        raise UsageError(f"can't draw the pictures in {path.parent}: {message}") from error
-    return table.dropna(subset=needed)
-
-
-def read_records(folder: Path) -> Records:
-    """Read the tables of a folder. Raises UsageError where they are not those of a run."""
-    if not (folder / "epochs.csv").is_file():
-        message = "no epochs.csv there; give the folder of a run or of a test"
-        raise UsageError(f"can't draw the pictures in {folder}: {message}")
-    epochs = read_table(folder / "epochs.csv", EPOCHS, ["epoch", "mode", "loss", "chance"])
-    predictions = read_table(
-        folder / "predictions.csv", PREDICTIONS, ["epoch", "mode", "target", "predicted"]
-    )
-    last = predictions["mode"].map(epochs.groupby("mode")["epoch"].max()).astype("float64")
-    classes = read_table(folder / "classes.csv", CLASSES, ["index", "image"])
-    return Records(
-        epochs,
-        predictions[predictions["epoch"] <= last],  # an epoch cut short shows nothing
-        classes.astype({"index": "int64"}).sort_values("index", ignore_index=True),
-    )
+MOST_CLASSES = 1000  # of a confusion matrix, which takes their square of cells
 
 
 def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
@@ -69,16 +23,48 @@ def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
 
     Raises UsageError where there are no records, RunError where the disk fails.
     """
+    return draw(list_pictures(read_records(folder)), folder, backend)
+
+
+def draw_epoch(
+    folder: Path, epoch: int | None, mode: str | None, backend: str | None = None
+) -> list[Path]:
+    """Draw the confusion matrices of one epoch, by default the last one; return their paths.
+
+    Raises UsageError where there are no records of it, RunError where the disk fails.
+    """
+    records = read_records(folder)
+    every = breakdowns.recorded(records.epochs, records.predictions)
+    found = [one for one in every if mode in (None, one.mode) and epoch in (None, one.epoch)]
+    if not found:
+        asked = " ".join(
+            f"--{name} {value}"
+            for name, value in (("epoch", epoch), ("mode", mode))
+            if value is not None
+        )
+        raise UsageError(f"{asked}: no predictions in {folder}; {breakdowns.list_epochs(every)}")
+    if len(records.classes) > MOST_CLASSES:
+        raise UsageError(f"{folder}: {len(records.classes)} classes are too many for a matrix")
+    last = max((one for one in found if one.mode == found[0].mode), key=lambda one: one.epoch)
+    pictures = [
+        (f"{name}_{last.mode}_epoch{last.epoch}", make)
+        for name, make in list_matrices(records, [last], [last])
+    ]
+    return draw(pictures, folder, backend)
+
+
+def draw(pictures: list[Picture], folder: Path, backend: str | None) -> list[Path]:
+    """Draw pictures into a folder; return their paths. Raises RunError where the disk fails."""
     written = []
     try:
-        with matplotlib.rc_context(figures.STYLE):
-            for name, make in list_pictures(read_records(folder)):
+        with matplotlib.rc_context(figures.STYLE), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class's name
+            for name, make in pictures:
                 path = folder / f"{name}.png"
                 figures.save(make(), path, backend)
                 written.append(path)
     except OSError as error:
-        reason = error.strerror or error
-        raise RunError(f"can't draw the pictures in {folder}: {reason}") from error
+        raise RunError(f"can't draw the pictures in {folder}: {reason(error)}") from error
     return written
 
 
@@ -91,23 +77,41 @@ def list_pictures(records: Records) -> list[Picture]:
         pictures.append(("loss_and_accuracy", partial(curves.draw_test, tests.iloc[-1])))
     elif len(epochs):
         pictures.append(("loss_and_accuracy", partial(curves.draw_epochs, epochs)))
-    shown = breakdowns.last_shown(epochs, predictions)
-    if not shown or not len(classes):
+    shown = breakdowns.recorded(epochs, predictions)
+    if not shown or len(classes) > MOST_CLASSES:
         return pictures
-    if classes["orientation"].isna().all():  # named classes of videos
-        make = partial(confusion_matrices.draw_named, predictions, classes, shown[-1])
-        return [*pictures, ("confusion", make)]
-    for name, by in (("gabor_types", "image"), ("gabor_orientations", "orientation")):
-        table = breakdowns.breakdown(predictions, by)
-        if len(tests):
-            pictures.append((name, partial(curves.draw_test_breakdown, table, by)))
-        else:
-            pictures.append((name, partial(curves.draw_breakdown, table, by, epochs)))
-    batches = breakdowns.by_batch(predictions)
-    if len(batches):
-        first = breakdowns.first_unexpected(epochs)
-        pictures.append(("loss_by_batch", partial(curves.draw_batches, batches, first)))
+    if records.are_gabors:
+        table = breakdowns.judged(predictions, classes)
+        make = curves.draw_test_breakdown if len(tests) else curves.draw_breakdown
+        for name, by in (("gabor_types", "image"), ("gabor_orientations", "orientation")):
+            pictures.append((name, partial(make, table, by, epochs)))
+        batches = breakdowns.by_batch(predictions)
+        if len(batches):
+            first = breakdowns.first_unexpected(epochs)
+            pictures.append(("loss_by_batch", partial(curves.draw_batches, batches, first)))
+    kept = breakdowns.kept_shown(shown, epochs)
+    pictures += list_matrices(records, breakdowns.last_shown(shown), kept)
+    if not len(tests):
+        by_epoch = partial(confusion_matrices.draw_kept, predictions, classes, kept)
+        pictures.append(("confusion_by_epoch", by_epoch))
+    return pictures
+
+
+def list_matrices(records: Records, shown: list[Shown], kept: list[Shown]) -> list[Picture]:
+    """Return the confusion matrices of the epochs `shown`, and those of U images in `kept` ones.
+
+    Named classes have one matrix, of the last epoch shown.
+    """
+    epochs, predictions, classes = records
+    if not records.are_gabors:
+        named = partial(confusion_matrices.draw_named, predictions, classes, shown[-1])
+        return [("confusion", named)]
+    pictures: list[Picture] = []
     for name, outer in (("by_type", "image"), ("by_orientation", "orientation")):
-        make = partial(confusion_matrices.draw_nested, predictions, classes, shown, outer)
-        pictures.append((f"confusion_{name}", make))
+        nested = partial(confusion_matrices.draw_nested, predictions, classes, shown, outer)
+        pictures.append((f"confusion_{name}", nested))
+    of_U = predictions[predictions["is_U"] == 1]
+    if with_U := [one for one in breakdowns.recorded(epochs, of_U) if one in kept]:
+        alone = partial(confusion_matrices.draw_unexpected, of_U, classes, with_U)
+        pictures.append(("confusion_of_U", alone))
     return pictures

@@ -10,6 +10,7 @@ from utils.errors import RunError, UsageError
 from utils.logs import log
 
 ROOT = Path(__file__).resolve().parents[2]
+NAME = "python -m utils.plots"
 COMMAND = (sys.executable, "-W", "ignore", "-m", "utils.plots")
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 NICE = 19  # the lowest priority
@@ -84,10 +85,10 @@ class Pictures:
             self.seconds = usage.ru_utime + usage.ru_stime
             self.process.returncode = status = os.waitstatus_to_exitcode(status)
             message = self.end_drawing()
-            if status > 0:
-                raise RunError(message)
-            if status < 0:
-                log.warning("signal %d ended a drawing of pictures; going on", -status)
+            if status in (RunError.status, UsageError.status):
+                raise RunError(message.removeprefix(f"{NAME}: "))
+            if status:
+                log.warning("a signal ended a drawing of pictures; going on")
 
     def end_drawing(self) -> str:
         """End the drawing beside the run, if there is one; return the errors it printed."""
