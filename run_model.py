@@ -34,8 +34,8 @@ from utils.runtime.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from model.training.learner import Learner
-    from model.training.meter import Position
     from model.training.saving import State
+    from utils.runs.positions import Position
     from utils.runs.starts import RunLocks, Start
     from utils.samples import ClassInfo, Loader
 

@@ -1,6 +1,5 @@
 """What comes of a pass: counts on the device, their means, times, and predictions."""
 
-import math
 import time
 from collections.abc import Iterable, Iterator
 from functools import reduce
@@ -8,12 +7,12 @@ from itertools import chain
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from model.metrics import TOP
-from model.training.tasks import Output, Predictions
+from model.training.tasks import Output
 from utils.errors import RunError
 from utils.logs import Progress
+from utils.runs.positions import BatchPredictions, Counts, Position, Sums, Times
 from utils.runs.records import EpochRow
 from utils.runtime.device import Runtime
 from utils.runtime.stopwatch import Memory, Stopwatch
@@ -30,98 +29,20 @@ class Means(NamedTuple):
     chance: float
 
 
-class Counts(NamedTuple):
-    """Sums over batches: of the loss and of the top-1, 3 and 5 hits; of rows, batches, chances.
-
-    `fewest_columns` is the smallest number of candidates that a row had.
-    """
-
-    sums: tuple[float, ...] = (0.0,) * (1 + len(TOP))
-    rows: int = 0
-    batches: int = 0
-    chances: float = 0.0
-    fewest_columns: float = math.inf
-
-    def plus(self, other: "Counts") -> "Counts":
-        """Return the counts of both."""
-        return Counts(
-            tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
-            self.rows + other.rows,
-            self.batches + other.batches,
-            self.chances + other.chances,
-            min(self.fewest_columns, other.fewest_columns),
-        )
-
-    def means(self) -> Means:
-        """Divide by the number of rows; chance is averaged over batches."""
-        loss, *hits = (value / self.rows for value in self.sums)
-        top1, top3, top5 = (
-            share if k < self.fewest_columns else None for k, share in zip(TOP, hits, strict=True)
-        )
-        return Means(loss, top1, top3, top5, chance=self.chances / self.batches)
-
-
-class Times(NamedTuple):
-    """Seconds of a pass: in all, waiting for data, and in the network (forward and backward)."""
-
-    seconds: float = 0.0
-    data: float = 0.0
-    network: float = 0.0
-
-
-class BatchPredictions(NamedTuple):
-    """The predictions of the epoch's `number`-th batch, whose clips have the indices `item` `[B]`.
-
-    `windows` are those of a whole video's windows.
-    """
-
-    number: int
-    item: Tensor
-    predictions: Predictions
-    windows: Predictions | None
-
-    def cpu(self) -> "BatchPredictions":
-        """Copy the tensors to the CPU."""
-        windows = None if self.windows is None else self.windows.cpu()
-        return BatchPredictions(self.number, self.item.cpu(), self.predictions.cpu(), windows)
-
-
-class Position(NamedTuple):
-    """How far a rank has come in a training pass, from where it can go on: `done` batches."""
-
-    done: int = 0
-    counts: Counts = Counts()
-    evaluated: int = 0
-    times: Times = Times()
-    faults: list[Fault] = []
-    predictions: list[BatchPredictions] = []
-
-    def plain(self) -> tuple:
-        """Convert to built-in types and tensors, which `torch.load(weights_only=True)` accepts."""
-        faults = [tuple(fault) for fault in self.faults]
-        predictions = [(p.number, p.item, tuple(p.predictions)) for p in self.predictions]
-        counts, times = tuple(self.counts), tuple(self.times)
-        return self.done, counts, self.evaluated, times, faults, predictions
-
-    @classmethod
-    def from_plain(cls, plain: tuple) -> "Position":
-        """Undo `plain`; raises TypeError or ValueError for what is no position."""
-        done, counts, evaluated, times, faults, predictions = plain
-        return cls(
-            done,
-            Counts(*counts),
-            evaluated,
-            Times(*times),
-            [Fault(*fault) for fault in faults],
-            [BatchPredictions(n, item, Predictions(*p), None) for n, item, p in predictions],
-        )
+def means_of(counts: Counts) -> Means:
+    """Divide sums by the number of rows; chance is averaged over batches."""
+    loss, *hits = (value / counts.rows for value in counts.sums)
+    top1, top3, top5 = (
+        share if k < counts.fewest_columns else None for k, share in zip(TOP, hits, strict=True)
+    )
+    return Means(loss, top1, top3, top5, chance=counts.chances / counts.batches)
 
 
 class Summary(NamedTuple):
     """Summary of a pass over all ranks; times, memory and predictions are rank 0's.
 
-    `evaluated`: clips or videos. Memory in MiB, of the device None on a CPU. Predictions are on
-    the CPU, in the order of the batches.
+    `evaluated`: clips or videos. Memory in MiB, of the device None on a CPU. Predictions, and those
+    of whole videos' `windows`, are on the CPU, in the order of the batches.
     """
 
     means: Means
@@ -130,6 +51,7 @@ class Summary(NamedTuple):
     device_memory: int | None
     host_memory: int
     predictions: list[BatchPredictions]
+    windows: list[BatchPredictions]
 
     def row(self, epoch: int, mode: str, phase: str, lr: float, total: int) -> EpochRow:
         """Return the pass's row in epochs.csv."""
@@ -171,10 +93,11 @@ class Meter:
         self.keep = keep
         self.before = position
         self.done = position.done
-        self.counts = position.counts._replace(sums=Counts().sums)
+        self.counts = position.counts._replace(sums=Sums())
         self.sums = torch.tensor(position.counts.sums, dtype=torch.float64, device=runtime.device)
         self.evaluated = position.evaluated
         self.predictions = list(position.predictions)
+        self.windows: list[BatchPredictions] = []
         self.network = Stopwatch(runtime.device, position.times.network)
         self.memory = Memory(runtime.device)
         self.data_seconds = 0.0
@@ -197,15 +120,15 @@ class Meter:
             total = output.row_loss.double().sum()
             self.sums += torch.stack([total, *(output.hits[:, :k].sum() for k in TOP)])
         rows, columns = len(output.row_loss), output.columns
-        self.counts = self.counts.plus(Counts(Counts().sums, rows, 1, 1 / columns, columns))
+        self.counts = self.counts.plus(Counts(Sums(), rows, 1, 1 / columns, columns))
         self.evaluated += len(batch.item)
-        if self.keep:
-            parts = (batch.number, batch.item, output.predictions, output.windows)
-            self.predictions.append(BatchPredictions(*parts))
+        for kept, made in (self.predictions, output.predictions), (self.windows, output.windows):
+            if self.keep and made is not None:
+                kept.append(BatchPredictions(batch.number, batch.item, made))
 
     def means(self) -> Means:
         """Return this rank's means so far; waits for the device."""
-        return self._counts().means()
+        return means_of(self._counts())
 
     def position(self, faults: list[Fault]) -> Position:
         """Return how far this rank is; waits for the device."""
@@ -227,15 +150,19 @@ class Meter:
         if not evaluated:
             raise RunError(f"{self.progress.label}: no clip could be read")
         counts = reduce(Counts.plus, (counts for counts, _ in everyone))
-        parts = chain.from_iterable(self.processes.gather_to_first(position.predictions))
         return Summary(
-            counts.means(),
+            means_of(counts),
             evaluated,
             position.times,
             self.memory.device,
             self.memory.host,
-            sorted(parts, key=lambda batch: batch.number),
+            self._of_all_ranks(position.predictions),
+            self._of_all_ranks([batch.cpu() for batch in self.windows]),
         )
 
+    def _of_all_ranks(self, predictions: list[BatchPredictions]) -> list[BatchPredictions]:
+        parts = chain.from_iterable(self.processes.gather_to_first(predictions))
+        return sorted(parts, key=lambda batch: batch.number)
+
     def _counts(self) -> Counts:
-        return self.counts._replace(sums=tuple(self.sums.tolist()))
+        return self.counts._replace(sums=Sums(*self.sums.tolist()))

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from model.training.meter import Summary, Times
-from model.training.rows import epoch_line, prediction_rows, videos_or_clips, windows
+from model.training.meter import Summary
+from model.training.rows import epoch_line, prediction_rows
 from utils.config.flags import Config
 from utils.logs import log
 from utils.plots.pictures import Pictures
+from utils.runs.positions import Times
 from utils.runs.records import EPOCHS, PREDICTIONS, WINDOWS, EpochRow, append_rows
 from utils.samples import Samples
 
@@ -18,8 +19,8 @@ def record(
 ) -> EpochRow:
     """Append a pass's rows to the records, and return its row of epochs.csv."""
     if samples.records_predictions:
-        for name, items in ((PREDICTIONS, videos_or_clips), (WINDOWS, windows)):
-            append_rows(folder, name, prediction_rows(epoch, mode, samples, items(summary)))
+        for name, batches in (PREDICTIONS, summary.predictions), (WINDOWS, summary.windows):
+            append_rows(folder, name, prediction_rows(epoch, mode, samples, batches))
     row = summary.row(epoch, mode, samples.phase(epoch), lr, samples.total)
     append_rows(folder, EPOCHS, [row])
     return row

@@ -2,29 +2,20 @@
 
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from torch import Tensor
 
 from model.training.learner import Learner
-from model.training.meter import Position
-from model.training.saving import Best, State
+from model.training.saving import State
 from model.training.weights import load_exactly
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.logs import log
-from utils.runs.contents import Limits, positions_within
-from utils.runs.structure import (
-    Check,
-    MisfitError,
-    choice,
-    like,
-    record,
-    row,
-    tensor,
-    unless,
-)
-from utils.runtime.processes import Processes
+from utils.runs.contents import ScalerState
+from utils.runs.positions import Position
+from utils.runs.structure import Form, MisfitError, shown, typed
 from utils.samples import Loader
 
 
@@ -49,52 +40,51 @@ def restore(
             f"order: class {number} is {pair[0]!r}, and {pair[1]!r} here; put the data set's class "
             "list back"
         )
+    processes, positions = learner.runtime.processes, content.get("position", [None])
     load_exactly(learner.model, content, f"--resume {path}")
     try:
-        limits = Limits(len(loader), len(samples), len(classes))
-        positions_within(limits)(content.get("position", [None]), "position")
+        for rank, position in enumerate(positions):
+            if position is not None:
+                size = {"batches": len(loader), "clips": len(samples), "classes": len(classes)}
+                position.check(f"position[{rank}]", **size)
         if not config.reset_lr:
             restore_optimizer(content, learner)
         restore_random_state(content["random_states"], learner)
     except MisfitError as error:
         raise UsageError(f"--resume {path}: {error}; name another checkpoint") from error
-    best = {phase: Best(*value) for phase, value in content["best"].items()}
-    state = State(content["epoch"], content["iteration"], best)
-    return state, own_position(content, learner.runtime.processes)
+    state = State(content["epoch"], content["iteration"], content["best"])
+    if positions[0] is None:
+        return state, None
+    if len(positions) != processes.count:
+        raise UsageError(
+            f"--resume {path}: was saved by {len(positions)} processes within an epoch: start as "
+            "many, or resume the run's folder"
+        )
+    return state, positions[processes.rank]
 
 
 def restore_optimizer(content: dict[str, Any], learner: Learner) -> None:
-    """Restore the optimizer's moments; its settings are those of the run's configuration."""
-    groups = learner.optimizer.state_dict()["param_groups"]
-    optimizer_like(learner.optimizer, groups)(content["optimizer"], "optimizer")
-    state = content["optimizer"]["state"]
-    learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
-    if content["scaler"] and learner.scaler.is_enabled():
-        learner.scaler.load_state_dict(content["scaler"])
+    """Restore Adam's moments, if it has stepped; its settings are those of the configuration.
 
-
-def optimizer_like(optimizer: torch.optim.Optimizer, groups: list[dict[str, Any]]) -> Check:
-    """Describe the stored state of an Adam over the same parameters; it is empty before a step."""
+    Raises MisfitError unless they are those of the same parameters.
+    """
+    own, stored = learner.optimizer.state_dict()["param_groups"], content["optimizer"]
+    if [group["params"] for group in own] != [g["params"] for g in stored["param_groups"]]:
+        raise MisfitError(f"optimizer.param_groups is {shown(stored['param_groups'])}")
     moments = {}
     for index, parameter in enumerate(
-        p for group in optimizer.param_groups for p in group["params"]
+        parameter for group in learner.optimizer.param_groups for parameter in group["params"]
     ):
-        shape = list(parameter.shape)
-        moments[index] = record(
-            {
-                "step": tensor([torch.float32], [], least=0),
-                "exp_avg": tensor([parameter.dtype], shape),
-                "exp_avg_sq": tensor([parameter.dtype], shape, least=0),
-            }
-        )
-    settings = []
-    for group in groups:
-        fields = {name: like(value) for name, value in group.items() if name != "params"}
-        numbers = row(*map(choice, group["params"]))
-        settings.append(
-            record({"params": numbers, **fields}, optional=fields)
-        )  # as torch adds some
-    return record({"state": unless({}, record(moments)), "param_groups": row(*settings)})
+        like = ([parameter.dtype], parameter.shape)
+        moments[index] = {
+            "step": Annotated[Tensor, Form([torch.float32], [], least=0)],
+            "exp_avg": Annotated[Tensor, Form(*like)],
+            "exp_avg_sq": Annotated[Tensor, Form(*like, least=0)],
+        }
+    state = stored["state"] and typed(stored["state"], moments, "optimizer.state")
+    learner.optimizer.load_state_dict({"state": state, "param_groups": own})
+    if content["scaler"] and learner.scaler.is_enabled():
+        learner.scaler.load_state_dict(typed(content["scaler"], ScalerState, "scaler"))
 
 
 def restore_random_state(states: list[dict[str, Any]], learner: Learner) -> None:
@@ -114,19 +104,3 @@ def restore_random_state(states: list[dict[str, Any]], learner: Learner) -> None
             torch.cuda.set_rng_state(own["cuda"], device)
     except (RuntimeError, TypeError) as error:
         raise MisfitError(f"random_states[{processes.rank}]", str(error)) from error
-
-
-def own_position(content: dict[str, Any], processes: Processes) -> Position | None:
-    """Return where this rank goes on within an epoch, if the checkpoint holds a position.
-
-    Raises UsageError unless as many processes saved it.
-    """
-    positions = content.get("position", [None])
-    if positions[0] is None:
-        return None
-    if len(positions) != processes.count:
-        raise UsageError(
-            f"the position was saved by {len(positions)} processes: start as many, or resume the "
-            "run's folder"
-        )
-    return Position.from_plain(positions[processes.rank])

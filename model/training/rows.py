@@ -1,34 +1,24 @@
 """From a pass's predictions to the rows of the records, and to the lines of the log."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from model.metrics import TOP
-from model.training.meter import BatchPredictions, Summary
-from model.training.tasks import Predictions
+from model.training.meter import Summary
 from utils.logs import duration
+from utils.runs.positions import BatchPredictions
 from utils.runs.records import ACCURACIES, AccuracyRow, EpochRow, PredictionRow, append_rows
 from utils.samples import ClassInfo, Samples
 
 ALL = "all classes"
-Items = Iterator[tuple[BatchPredictions, Predictions]]
 
 
-def videos_or_clips(summary: Summary) -> Items:
-    """Yield each batch with the predictions of its clips or whole videos."""
-    return ((batch, batch.predictions) for batch in summary.predictions)
-
-
-def windows(summary: Summary) -> Items:
-    """Yield each batch of whole videos with the predictions of their windows."""
-    return ((batch, batch.windows) for batch in summary.predictions if batch.windows is not None)
-
-
-def prediction_rows(epoch: int, mode: str, samples: Samples, items: Items) -> list[PredictionRow]:
+def prediction_rows(
+    epoch: int, mode: str, samples: Samples, batches: list[BatchPredictions]
+) -> list[PredictionRow]:
     """Return a row for each prediction."""
     rows = []
-    for batch, (labels, predicted, loss, rank) in items:
-        for b, item in enumerate(batch.item.tolist()):
+    for number, items, (labels, predicted, loss, rank) in batches:
+        for b, item in enumerate(items.tolist()):
             name = samples.item_name(item) if mode == "test" else ""
             for step, (target, is_unexpected) in enumerate(labels[b].tolist()):
                 info = samples.classes[target]
@@ -36,7 +26,7 @@ def prediction_rows(epoch: int, mode: str, samples: Samples, items: Items) -> li
                     PredictionRow(
                         epoch=epoch,
                         mode=mode,
-                        batch=batch.number,
+                        batch=number,
                         item=item,
                         step=step,
                         target=target,
@@ -59,22 +49,25 @@ def record_accuracies(folder: Path, samples: Samples, summary: Summary) -> list[
     """
     classes, totals = samples.classes, samples.class_totals
     level = "video" if samples.whole_videos else "clip"
-    rows = accuracy_rows(level, classes, totals, videos_or_clips(summary))
+    rows = accuracy_rows(level, classes, totals, summary.predictions)
     if samples.whole_videos:
-        rows += accuracy_rows("clip", classes, None, windows(summary))
+        rows += accuracy_rows("clip", classes, None, summary.windows)
     append_rows(folder, ACCURACIES, rows)
     return [row for row in rows if row.name == ALL]
 
 
 def accuracy_rows(
-    level: str, classes: tuple[ClassInfo, ...], totals: list[int] | None, items: Items
+    level: str,
+    classes: tuple[ClassInfo, ...],
+    totals: list[int] | None,
+    batches: list[BatchPredictions],
 ) -> list[AccuracyRow]:
     """Return the accuracies over all classes and of each one.
 
     `totals` holds the number of items of each class, read or not; None where it is unknown.
     """
     ranks: list[list[int]] = [[] for _ in classes]
-    for _, (labels, _, _, rank) in items:
+    for _, _, (labels, _, _, rank) in batches:
         targets = labels[..., 0].flatten().tolist()
         for target, place in zip(targets, rank.flatten().tolist(), strict=True):
             ranks[target].append(place)

@@ -12,7 +12,7 @@ from model.training.loop import (
     norms_without_statistics,
     train_epoch,
 )
-from model.training.meter import Meter, Position
+from model.training.meter import Meter
 from model.training.optimizer import schedule_of, set_rates
 from model.training.recording import Recorder, record
 from model.training.rows import record_accuracies
@@ -22,6 +22,7 @@ from utils.errors import LostWorkerError
 from utils.logs import Progress, log
 from utils.plots.pictures import Pictures
 from utils.runs.faults import Faults
+from utils.runs.positions import Position
 from utils.runs.records import AccuracyRow, EpochRow
 from utils.runtime.interrupts import Interrupts
 from utils.samples import Loader

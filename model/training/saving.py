@@ -4,7 +4,7 @@ import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 
@@ -15,17 +15,12 @@ from utils.config.flags import Config
 from utils.errors import RunError
 from utils.logs import log
 from utils.runs import checkpoints
+from utils.runs.contents import Checkpoint, OptimizerState, RandomStates
 from utils.runs.faults import Faults
+from utils.runs.positions import Best
 from utils.runs.records import EpochRow
 from utils.runtime.interrupts import Clock
 from utils.samples import Samples
-
-
-class Best(NamedTuple):
-    """The best validation top-1 of a phase, and its epoch."""
-
-    epoch: int
-    top1: float
 
 
 class State(NamedTuple):
@@ -113,7 +108,7 @@ class Saver:
         if self.processes.leads:
             self.writing = self.thread.submit(self.write, state, deepcopy(content))
 
-    def write(self, state: State, content: dict[str, Any]) -> None:
+    def write(self, state: State, content: Checkpoint) -> None:
         """Write the checkpoint of an epoch; the position within it goes."""
         checkpoints.write_checkpoint(self.path(state.epoch), content)
         checkpoints.remove(self.folder / checkpoints.LAST)
@@ -124,10 +119,10 @@ class Saver:
         self.wait()
         self._require_sound(f"within epoch {self.state.epoch + 1}")
         content = self._content()
-        plain = None
+        position = None
         if self.training is not None:
-            plain = self.training.position(self.faults.of("train")).plain()
-        content["position"] = self.processes.gather_to_first(plain)
+            position = self.training.position(self.faults.of("train"))
+        content["position"] = self.processes.gather_to_first(position)
         if self.processes.leads:
             checkpoints.write_checkpoint(self.folder / checkpoints.LAST, content)
         self.processes.barrier()
@@ -191,7 +186,7 @@ class Saver:
     def _best_file(self, state: State, phase: str) -> Path:
         return self.folder / checkpoints.best_name(state.best[phase].epoch, phase)
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> Checkpoint:
         state, learner = self.state, self.learner
         best = state.best.get(self.samples.phase(max(0, state.epoch)))
         return {
@@ -200,19 +195,19 @@ class Saver:
             "net": self.config.net,
             "model": self.config.model,
             "state_dict": published(learner.model),
-            "optimizer": learner.optimizer.state_dict(),
+            "optimizer": cast(OptimizerState, learner.optimizer.state_dict()),
             "scaler": learner.scaler.state_dict(),
             "best_acc": best.top1 if best else 0.0,
-            "best": {name: tuple(value) for name, value in state.best.items()},
+            "best": state.best,
             "config": vars(self.config),
             "classes": [info.name for info in self.samples.classes],
             "random_states": self.processes.gather(random_state(learner.runtime.device)),
         }
 
 
-def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+def random_state(device: torch.device) -> RandomStates:
     """Return this rank's random states of torch."""
-    states = {"torch": torch.get_rng_state()}
+    states: RandomStates = {"torch": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
     return states

@@ -18,28 +18,12 @@ from model.metrics import hits
 from model.resnet_2d3d import ResNet2d3d
 from model.training.gathering import gather_clips
 from utils.config.flags import Config
+from utils.runs.positions import Predictions
 from utils.runtime.processes import ALONE, Processes
 from utils.samples import Batch
 
 Loss = Callable[[Tensor, Tensor, int], Contrast]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of red, green, blue in 0..1
-
-
-class Predictions(NamedTuple):
-    """Q predictions for each of B items.
-
-    `labels` `[B, Q, 2]` (class, is_U), `predicted` class `[B, Q]`, `loss` `[B, Q]`, and `rank`
-    `[B, Q]` of the true class among all, from 1, or 0 where classes are not ranked.
-    """
-
-    labels: Tensor
-    predicted: Tensor
-    loss: Tensor
-    rank: Tensor
-
-    def cpu(self) -> "Predictions":
-        """Copy the tensors to the CPU."""
-        return Predictions(*(part.cpu() for part in self))
 
 
 class Output(NamedTuple):

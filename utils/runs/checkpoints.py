@@ -6,7 +6,7 @@ import shlex
 import shutil
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,10 +18,10 @@ from numpy._core import multiarray
 from utils.errors import RunError, UsageError
 from utils.files import reason, regular_only, replacing
 from utils.logs import log
-from utils.runs.contents import check_content
+from utils.runs.contents import checkpoint_of
 from utils.runs.folder import CHECKPOINT_SUFFIX
 from utils.runs.foreign import fault_of
-from utils.runs.structure import MisfitError
+from utils.runs.structure import plain
 
 LAST = f"last{CHECKPOINT_SUFFIX}"  # a position within an epoch
 KEPT_EPOCHS = 2  # so many newest checkpoints are never pruned
@@ -140,11 +140,7 @@ def read_to_resume(path: Path) -> dict[str, Any]:
             f"--resume {path}: holds no configuration, so it is of another program; "
             "start from its weights with --pretrained"
         )
-    try:
-        check_content(content)
-    except MisfitError as error:
-        raise UsageError(f"--resume {path}: {error}; name another checkpoint") from error
-    return content
+    return checkpoint_of(content, f"--resume {path}")
 
 
 def furthest_readable(folder: Path, processes: int) -> tuple[Path, dict[str, Any]] | None:
@@ -190,10 +186,10 @@ def _read_last(folder: Path, processes: int) -> dict[str, Any] | None:
     return content
 
 
-def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint, or raise RunError and leave the old file."""
     with _writing(path), replacing(path) as temporary, open(temporary, "wb") as file:
-        torch.save(content, file)
+        torch.save(plain(content), file)
 
 
 @contextmanager

@@ -1,36 +1,111 @@
-"""What values must look like: checks that are put together to describe a whole structure.
+"""Values from a file, as the types that are declared for their places."""
 
-A check raises MisfitError for a value that differs, and names the place of the first difference.
-"""
-
-import math
 import reprlib
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints, is_typeddict
 
 import torch
 from torch import Tensor
 
-Check = Callable[[Any, str], None]
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
-MOST = {int: 2**62, float: sys.float_info.max}
-
-
-MISSING = object()
 
 
 class MisfitError(ValueError):
     """A value is not what its place asks for; the message is such as `epoch is 'x'`."""
 
-    def __init__(self, name: str, value: object):
-        what = f"lacks {in_short(name)}" if value is MISSING else None
-        super().__init__(what or f"{in_short(name)} is {shown(value)}")
+
+class Range(NamedTuple):
+    """The bounds of a number; those of a finite one if nothing else is said."""
+
+    least: float = -sys.float_info.max
+    most: float = sys.float_info.max
+
+    def __call__(self, value: float) -> bool:
+        """Whether the number lies within."""
+        return self.least <= value <= self.most
 
 
-class Words(str):
-    """What a value is, in words, for a message."""
+class Form(NamedTuple):
+    """A tensor's type of numbers, its sizes, of which None is any, and its least value."""
+
+    dtypes: Sequence[torch.dtype]
+    sizes: Sequence[int | None]
+    least: float = -sys.float_info.max
+
+    def __call__(self, value: Tensor) -> bool:
+        """Whether the tensor is like this."""
+        return (
+            value.dtype in self.dtypes
+            and value.dim() == len(self.sizes)
+            and all(size in (None, own) for size, own in zip(self.sizes, value.shape, strict=True))
+            and (not value.numel() or bool(value.min() >= self.least))
+        )
+
+
+def typed(value: Any, kind: Any, place: str) -> Any:
+    """Return a value as the type that is declared for its place; raises MisfitError.
+
+    Declarations are built of int, float, str, Tensor, Any, `X | None`, `list[X]`, `dict[K, X]`,
+    NamedTuples, which are lists or tuples in a file, and TypedDicts, or dictionaries of types, for
+    those with known keys; other keys are left out. What follows the type in `Annotated` are
+    conditions. An int is a float too, and tensors are plain and finite.
+    """
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        made = typed(value, parts[0], place)
+        if all(holds(made) for holds in parts[1:]):
+            return made
+    elif origin is UnionType:
+        return None if value is None else typed(value, parts[0], place)
+    elif origin is list and isinstance(value, (list, tuple)):
+        return [typed(one, parts[0], f"{place}[{index}]") for index, one in enumerate(value)]
+    elif origin is dict and isinstance(value, dict):
+        return {
+            typed(key, parts[0], f"a key of {place}"): typed(one, parts[1], f"{place}.{key}")
+            for key, one in value.items()
+        }
+    elif hasattr(kind, "_fields") and isinstance(value, (list, tuple)):
+        if len(value) == len(kind._fields):
+            kinds = get_type_hints(kind, include_extras=True)
+            pairs = zip(value, kinds.items(), strict=True)
+            return kind(*(typed(one, own, f"{place}.{name}") for one, (name, own) in pairs))
+    elif (is_typeddict(kind) or isinstance(kind, dict)) and isinstance(value, dict):
+        return _with_keys(value, kind, place)
+    elif kind is Tensor:
+        if is_plain(value) and _all_finite(value):
+            return value
+    elif kind is Any or type(value) is kind or (kind is float and type(value) is int):
+        return value
+    raise MisfitError(in_short(f"{place or 'content'} is {shown(value)}"))
+
+
+def _with_keys(value: dict[Any, Any], kind: Any, place: str) -> dict[Any, Any]:
+    kinds, needed = kind, kind
+    if is_typeddict(kind):
+        kinds, needed = get_type_hints(kind, include_extras=True), kind.__required_keys__
+    for key in needed:
+        if key not in value:
+            raise MisfitError(f"lacks {place}.{key}".replace(" .", " "))
+    return {
+        key: typed(value[key], own, f"{place}.{key}".lstrip("."))
+        for key, own in kinds.items()
+        if key in value
+    }
+
+
+def plain(value: Any) -> Any:
+    """Undo `typed`: return a value with tuples in the place of NamedTuples."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return (list if isinstance(value, list) else tuple)(map(plain, value))
+    return value
+
+
+# ---- what is told of a value ----
 
 
 class Short(reprlib.Repr):
@@ -38,13 +113,15 @@ class Short(reprlib.Repr):
 
     def repr_Tensor(self, value: Tensor, level: int) -> str:  # noqa: N802  (a type's name)
         """Return what kind of tensor it is."""
-        return tensor_in_words(value)
+        if not is_plain(value):
+            kind = f"{value.layout}, {value.dtype}, {value.device}"
+            return f"a tensor that is not a plain one ({kind})"
+        kind = f"a tensor {list(value.shape)} of {value.dtype}"
+        if not _all_finite(value):
+            return f"{kind} with values that are not finite numbers"
+        return f"{kind} from {value.min():g} to {value.max():g}" if value.numel() else kind
 
     repr_Parameter = repr_Tensor
-
-    def repr_Words(self, value: Words, level: int) -> str:  # noqa: N802
-        """Return the words as they are."""
-        return str(value)
 
 
 def in_short(text: str) -> str:
@@ -55,14 +132,6 @@ def in_short(text: str) -> str:
 def shown(value: object) -> str:
     """Return a value in a few words."""
     return in_short(Short().repr(value))
-
-
-def tensor_in_words(value: Tensor) -> str:
-    """Return a tensor's kind, and whether its values are finite."""
-    if not is_plain(value):
-        return f"a tensor that is not a plain one ({value.layout}, {value.dtype}, {value.device})"
-    kind = f"a tensor {list(value.shape)} of {value.dtype}"
-    return kind if _all_finite(value) else f"{kind} with values that are not finite numbers"
 
 
 def is_plain(value: object) -> bool:
@@ -80,130 +149,3 @@ def is_plain(value: object) -> bool:
 
 def _all_finite(value: Tensor) -> bool:
     return not value.is_floating_point() or bool(value.isfinite().all())
-
-
-def tensor(
-    dtypes: Collection[torch.dtype] = FLOATS + INTEGERS,
-    shape: Sequence[int | None] | None = None,
-    least: float = -math.inf,
-    below: float = math.inf,
-) -> Check:
-    """Check for a plain tensor of finite numbers; a size of None in `shape` is any size."""
-
-    def check(value: Any, name: str) -> None:
-        fits = is_plain(value) and value.dtype in dtypes
-        if fits and shape is not None:
-            sizes = zip(shape, value.shape, strict=False)
-            fits = len(shape) == value.dim() and all(size in (None, own) for size, own in sizes)
-        if not fits or not _all_finite(value):
-            raise MisfitError(name, value)
-        if value.numel() and not (least <= value.min().item() and value.max().item() < below):
-            raise MisfitError(
-                f"{name}, with values from {value.min():g} to {value.max():g},", value
-            )
-
-    return check
-
-
-def number(kind: type, least: float = -math.inf, most: float | None = None) -> Check:
-    """Check for a number, which is finite unless `most` is infinite; an int is a float too."""
-    limit = MOST[kind] if most is None else most
-
-    def check(value: Any, name: str) -> None:
-        if type(value) not in (int, kind) or not max(least, -MOST[kind]) <= value <= limit:
-            raise MisfitError(name, value)
-
-    return check
-
-
-def choice(*values: object) -> Check:
-    """Check for one of some values."""
-
-    def check(value: Any, name: str) -> None:
-        if not any(type(value) is type(one) and value == one for one in values):
-            raise MisfitError(name, value)
-
-    return check
-
-
-def text(value: Any, name: str) -> None:
-    """Check for a text."""
-    if type(value) is not str:
-        raise MisfitError(name, value)
-
-
-def anything(value: Any, name: str) -> None:
-    """Accept any value."""
-
-
-def record(fields: Mapping[Any, Check], optional: Collection[Any] = ()) -> Check:
-    """Check for a dictionary with these keys, of which the optional ones may be missing."""
-
-    def check(value: Any, name: str) -> None:
-        if not isinstance(value, dict):
-            raise MisfitError(name or "content", value)
-        for key, field in fields.items():
-            place = f"{name}.{key}".lstrip(".")
-            if key in value:
-                field(value[key], place)
-            elif key not in optional:
-                raise MisfitError(place, MISSING)
-
-    return check
-
-
-def mapping(item: Check, key: Check = text) -> Check:
-    """Check for a dictionary whose keys and values are alike."""
-
-    def check(value: Any, name: str) -> None:
-        if not isinstance(value, dict):
-            raise MisfitError(name, value)
-        for own, one in value.items():
-            key(own, f"a key of {name}")
-            item(one, f"{name}.{own}")
-
-    return check
-
-
-def items(item: Check, count: int | None = None) -> Check:
-    """Check for a list or tuple whose items are alike."""
-
-    def check(value: Any, name: str) -> None:
-        if not isinstance(value, (list, tuple)) or count not in (None, len(value)):
-            raise MisfitError(name, value)
-        for index, one in enumerate(value):
-            item(one, f"{name}[{index}]")
-
-    return check
-
-
-def row(*parts: Check) -> Check:
-    """Check for a list or tuple with one item for each check."""
-
-    def check(value: Any, name: str) -> None:
-        items(anything, len(parts))(value, name)
-        for index, (one, part) in enumerate(zip(value, parts, strict=True)):
-            part(one, f"{name}[{index}]")
-
-    return check
-
-
-def unless(exception: object, otherwise: Check) -> Check:
-    """Check for a value that equals the exception, or fits `otherwise`."""
-
-    def check(value: Any, name: str) -> None:
-        if type(value) is not type(exception) or value != exception:
-            otherwise(value, name)
-
-    return check
-
-
-def like(value: object) -> Check:
-    """Check for a setting of the same kind; switches may also be None."""
-    if isinstance(value, bool) or value is None:
-        return choice(True, False, None)
-    if isinstance(value, (int, float)):
-        return number(float, 0)
-    if isinstance(value, (tuple, list)):
-        return row(*map(like, value))
-    return text
