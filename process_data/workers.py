@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -12,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import starmap
 from multiprocessing import active_children
+from threading import Thread
 from typing import TypeVar
 
 from joblib.externals.loky import ProcessPoolExecutor, cpu_count
@@ -114,7 +116,9 @@ def _in_processes(
 @contextmanager
 def _processes(number: int) -> Iterator[ProcessPoolExecutor]:
     try:
-        pool = ProcessPoolExecutor(number, env=ENVIRONMENT)
+        pool = ProcessPoolExecutor(
+            number, env=ENVIRONMENT, initializer=_end_with, initargs=(os.getpid(),)
+        )
     except OSError as error:  # /dev/shm is full, or there are too many open files
         raise NoProcessError(reason(error)) from error
     whole = False
@@ -128,6 +132,18 @@ def _processes(number: int) -> Iterator[ProcessPoolExecutor]:
                 with suppress(ProcessLookupError):  # those of a pool that was never complete
                     os.kill(process.pid, signal.SIGKILL)
             process.join()
+
+
+def _end_with(parent: int) -> None:
+    """Let this process end soon after the one that started it, also if that is killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    with suppress(RuntimeError):  # too many threads
+        Thread(target=watch, daemon=True).start()
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[..., T], call: tuple) -> Future:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
@@ -175,8 +176,11 @@ def test_after_a_kill_the_same_command_ends_in_the_same_tree(tmp_path):
     with subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL) as process:
         while not list(killed.glob("frames/*/[!.]*")) and process.poll() is None:
             time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)  # its workers go on for a while
+        workers = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
     for video in killed.glob("frames/*/[!.]*"):
         assert tree(video) == tree(whole / video.relative_to(killed))
     assert extract(killed, "--short_side", 400) == 0
