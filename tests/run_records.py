@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 
 from forked import Ended
-from utils.runs.checkpoints import read_checkpoint
+from utils.runs.reading import read_checkpoint
 from utils.runs.records import MEASURED
 
 NOT_TO_BE_SEEN = ("Traceback", "Exception ignored", "Logging error", "Exception in thread")

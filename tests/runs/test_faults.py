@@ -23,7 +23,7 @@ from small_runs import TINY, run, signal_in_call, video_flags
 from utils.errors import PREEMPTED, RunError, UsageError
 from utils.logs import start_logging
 from utils.runs import checkpoints
-from utils.runs.checkpoints import read_checkpoint
+from utils.runs.reading import read_checkpoint
 from video_data import prepare
 
 pytestmark = pytest.mark.usefixtures("small")

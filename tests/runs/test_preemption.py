@@ -15,7 +15,7 @@ from small_runs import TINY, classifier_arguments, run, signal_in_call
 from utils import errors
 from utils.plots import pictures
 from utils.runs import checkpoints
-from utils.runs.checkpoints import read_checkpoint
+from utils.runs.reading import read_checkpoint
 from utils.runtime.interrupts import STOPPING
 
 pytestmark = pytest.mark.usefixtures("small")

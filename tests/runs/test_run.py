@@ -20,7 +20,7 @@ from run_records import only, records, same_weights, weights
 from small_runs import NARROW_FEATURES, TINY, classifier_arguments, run
 from utils.errors import PREEMPTED, RunError, Stopped
 from utils.runs import checkpoints
-from utils.runs.checkpoints import read_checkpoint
+from utils.runs.reading import read_checkpoint
 
 pytestmark = pytest.mark.usefixtures("small")
 

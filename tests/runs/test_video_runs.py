@@ -18,7 +18,7 @@ from run_records import only, records
 from small_runs import narrow, run, video_flags
 from utils.config.checks import from_stored
 from utils.config.flags import Config
-from utils.runs.checkpoints import read_checkpoint
+from utils.runs.reading import read_checkpoint
 from video_data import CLASSES, Prepared, pack, prepare, prepare_large
 
 small = pytest.mark.usefixtures("small")

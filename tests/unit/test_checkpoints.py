@@ -21,7 +21,8 @@ from run_records import only
 from small_runs import TINY, run
 from utils.errors import RunError, UsageError
 from utils.runs import checkpoints
-from utils.runs.checkpoints import read_checkpoint, write_checkpoint
+from utils.runs.checkpoints import write_checkpoint
+from utils.runs.reading import read_checkpoint
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -23,7 +23,7 @@ import pytest
 import torch
 
 from utils.errors import UsageError
-from utils.runs.checkpoints import read_checkpoint
+from utils.runs.reading import read_checkpoint
 
 WEIGHTS = {"layer.weight": torch.arange(1000.0)}
 

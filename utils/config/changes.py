@@ -11,8 +11,8 @@ from utils.logs import log
 
 # what a test needs to know about a classifier and its data
 TOLD_BY_A_CHECKPOINT = (
-    *("dataset", "split", "net", "img_dim", "num_seq_in", "seq_len", "ucf_hmdb_ms_ds", "resize"),
-)
+    "dataset split net img_dim num_seq_in seq_len ucf_hmdb_ms_ds resize"
+).split()
 
 
 def run_identity(typed: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ UNPACK = "unpack it and name the checkpoint in it"
 ONE_OF_TORCH = "name one that torch.save wrote"
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # of torch.save before zip files
 ZIP_START = b"PK\x03\x04"
+BYTEARRAYS = (b"builtins\nbytearray\n", b"__builtin__\nbytearray\n")
 
 # how a file starts, or where it holds something → what it is; the first that fits counts
 STARTS = (
@@ -96,5 +97,6 @@ def _fault_of_parts(parts: zipfile.ZipFile, size: int) -> str | None:
 def _fault_of_pickles(file: BinaryIO) -> str | None:
     """Find the one thing that torch's unpickler makes at any size: bytes, of a mere number."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        made = content.find(b"builtins\nbytearray\n") + content.find(b"__builtin__\nbytearray\n")
-    return f"holds arrays of bytes, which no weights are; {ONE_OF_TORCH}" if made > -2 else None
+        if any(content.find(name) >= 0 for name in BYTEARRAYS):
+            return f"holds arrays of bytes, which no weights are; {ONE_OF_TORCH}"
+    return None

@@ -24,13 +24,7 @@ from utils.config.flags import SEEDS, Config
 from utils.errors import RunError, UsageError
 from utils.files import reason
 from utils.logs import log, log_to_folder
-from utils.runs.checkpoints import (
-    LAST,
-    drop_later,
-    furthest_readable,
-    read_checkpoint,
-    read_to_resume,
-)
+from utils.runs.checkpoints import LAST, drop_later, furthest_readable, read_to_resume
 from utils.runs.folder import (
     CHECKPOINT_SUFFIX,
     CONFIG_FILE,
@@ -45,6 +39,7 @@ from utils.runs.folder import (
     write_config,
 )
 from utils.runs.locks import RunLocks
+from utils.runs.reading import read_checkpoint
 from utils.runs.records import drop_rows_after, start_records
 from utils.samples import ClassInfo
 
