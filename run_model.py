@@ -11,10 +11,12 @@ that import torch are imported after the flags are parsed, so that wrong flags a
 once. With torchrun or srun this is one process per device of several; `--gpu 0,1` starts them.
 """
 
+from utils.errors import tell_failed_imports
 from utils.runtime.interrupts import Interrupts, end_at_signals
 
 if __name__ == "__main__":
     end_at_signals()  # at once, since the modules below take a while
+    tell_failed_imports("run_model.py")
 
 import dataclasses
 import sys

@@ -14,25 +14,26 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, NoReturn, TypeVar
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 # The scripts run as `python process_data/x.py` from any folder, so dataset/ and utils/ would not be
 # found without this. Each script imports this module before them; joblib's processes inherit it.
 site.addsitedir(str(Path(__file__).resolve().parents[1]))
 
+from utils.errors import RunError, UsageError, tell_failed_imports
 from utils.runtime.interrupts import end_at_signals, heard, stopped
 
 if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:  # it is a script's start
     end_at_signals(Path(sys.argv[0]).name)  # at once, since the modules below take a while
+    tell_failed_imports(Path(sys.argv[0]).name)
 # joblib would try whether there can be processes, and warn; workers.py does both
 os.environ["JOBLIB_MULTIPROCESSING"] = "0"
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from folders import shown
 from utils.config.command_line import Parser, typed_path
 from utils.config.datasets import CATALOGUE, NAMES, VIDEOS, DatasetInfo, Variant
 from utils.config.flags import Config, split_folder
-from utils.errors import RunError, UsageError
 from utils.files import reason, write_whole
 from utils.logs import open_streams
 from workers import Killed, bounded, results

@@ -2,9 +2,13 @@
 
 import os
 import sys
+import traceback
 from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
+ROOT = Path(__file__).resolve().parents[1]
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
 START, END = 400, 200  # characters of a message that are kept
 
@@ -60,3 +64,35 @@ def leave(status: int) -> NoReturn:
     except OSError:  # the reader is gone, or the disk is full
         status = status or RunError.status
     os._exit(status)
+
+
+def tell_failed_imports(program: str) -> None:
+    """Let a package that can't be imported end the program in one line, from its start on."""
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        line = failed_import(error) if isinstance(error, Exception) else None
+        if line is None:
+            sys.__excepthook__(kind, error, trace)
+        else:
+            with suppress(OSError):
+                print(f"{program}: {line}", file=sys.stderr)
+
+    sys.excepthook = tell
+
+
+def failed_import(error: Exception) -> str | None:
+    """Return what is told of a package that is missing or fails as it is imported, else None."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    modules = [f.f_globals.get("__name__", "") for f in frames if f.f_code.co_name == "<module>"]
+    if isinstance(error, ImportError):
+        modules.append(error.name or "a package")
+    ours = {path.stem for folder in (ROOT, ROOT / "process_data") for path in folder.iterdir()}
+    package = next((m for m in modules if m.split(".")[0] not in {"__main__", *ours}), None)
+    if package is None:
+        return None
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    library = ", or the system's library that is named" if "shared object" in lines[-1] else ""
+    return (
+        f"{package.split('.')[0]} can't be imported ({lines[-1].strip()}): "
+        f"pip install -r requirements.txt{library}"
+    )

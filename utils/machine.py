@@ -4,11 +4,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from utils.errors import RunError, Stopped, UsageError
+from utils.errors import RunError, Stopped, UsageError, failed_import
 from utils.files import reason
 from utils.logs import log
 
-OURS = ("dataset", "model", "process_data", "run_model", "utils")
 NO_MEMORY = (
     *("can't allocate memory", "annot allocate memory", "nable to allocate", "out of memory"),
     *("Insufficient memory", "_STATUS_ALLOC_FAILED", "nable to mmap", "failed to map segment"),
@@ -44,11 +43,11 @@ def denied(error: Exception, to_lower: str) -> str | None:
     if isinstance(error, RecursionError):
         place = traceback.extract_tb(error.__traceback__)[-1]
         return f"{text}, in {place.filename}:{place.lineno}: something is nested too deeply"
+    if not getattr(error, "errno", None) and (line := failed_import(error)):
+        return line
     if isinstance(error, OSError):
         cause = reason(error) if error.errno else text
         return f"{error.filename}: {cause}" if error.filename is not None else cause
-    if isinstance(error, ImportError) and (error.name or "").split(".")[0] not in OURS:
-        return f"{text}: install what requirements.txt lists"
     if "can't start new thread" in text:
         return "the system allows no more threads: raise the limit (ulimit -u)"
     if text.startswith("CUDA error") and not any(word in text for word in BUGS_ON_GPUS):

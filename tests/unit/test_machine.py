@@ -1,15 +1,19 @@
 """What a machine denies to a program ends in one line; errors of the program keep their trace."""
 
 import errno
+import importlib
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 import run_model
+from forked import ROOT
 from small_runs import TINY
-from utils.errors import RunError, UsageError
+from utils.errors import RunError, UsageError, tell_failed_imports
 from utils.machine import denied, machine_told
 
 DENIED = {
@@ -43,9 +47,18 @@ DENIED = {
     ),
     "no package": (
         ModuleNotFoundError("No module named 'torch'", name="torch"),
-        "No module named 'torch': install what requirements.txt lists",
+        "torch can't be imported (No module named 'torch'): pip install -r requirements.txt",
     ),
-    "no library": (ImportError("libGL.so.1: cannot open shared object file"), "libGL.so.1: cannot"),
+    "no library": (
+        ImportError("libGL.so.1: cannot open shared object file", name="cv2"),
+        "cv2 can't be imported (libGL.so.1: cannot open shared object file): pip install -r "
+        "requirements.txt, or the system's library that is named",
+    ),
+    "no package in a worker": (
+        ImportError("Caught ImportError in DataLoader worker process 0.\nOriginal Traceback (most "
+                    "recent call last):\n  File\nImportError: libGL.so.1: cannot open it\n"),
+        "a package can't be imported (ImportError: libGL.so.1: cannot open it): pip install",
+    ),
     "no threads": (RuntimeError("can't start new thread"), "no more threads: raise the limit"),
     "a lost GPU": (RuntimeError("CUDA error: uncorrectable ECC\nmore"), "the GPU failed (CUDA"),
 }  # fmt: skip
@@ -70,6 +83,66 @@ def test_an_error_of_the_program_stays(error):
     assert denied(error, "") is None
     with pytest.raises(type(error)), machine_told(""):
         raise error
+
+
+BROKEN = {
+    "missing library": ('raise ImportError("libGL.so.1: cannot open shared object file")',
+                        "(libGL.so.1: cannot open shared object file): pip install -r "
+                        "requirements.txt, or the system's library that is named"),
+    "missing part": ("import apart_from_it",
+                     "(No module named 'apart_from_it'): pip install -r requirements.txt"),
+    "another version's": ('raise RuntimeError("operator torchvision::nms does not exist")',
+                          "(operator torchvision::nms does not exist): pip install"),
+    "many lines": ('raise ImportError("\\n\\nREAD THIS\\n\\nOriginal error was: no luck\\n")',
+                   "(Original error was: no luck): pip install"),
+    "no words": ("assert False", "(AssertionError): pip install"),
+}  # fmt: skip
+
+
+def write_package(folder, name: str, text: str) -> None:
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(text)
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_package_that_fails_as_it_is_imported_is_named(what, tmp_path, monkeypatch):
+    code, told = BROKEN[what]
+    name = f"broken_{list(BROKEN).index(what)}"
+    write_package(tmp_path, name, code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RunError) as line, machine_told("--size"):
+        importlib.import_module(name)
+    assert str(line.value).startswith(f"{name} can't be imported {told}")
+
+
+@pytest.mark.parametrize("start", [
+    "run_model.py", "process_data/write_csvs.py", "process_data/extract_frames.py",
+    "process_data/download_data.py", "-m utils.plots",
+])  # fmt: skip
+def test_programs_that_lack_a_package_at_their_start_say_so(start, tmp_path):
+    write_package(tmp_path, "tqdm", "import gone_with_it")
+    command = [sys.executable, *start.split(), "--help"]
+    path = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **path}, capture_output=True, text=True
+    )
+    name = "python -m utils.plots" if start.startswith("-m") else start.rpartition("/")[2]
+    assert ended.stderr == (
+        f"{name}: tqdm can't be imported (No module named 'gone_with_it'): pip install -r "
+        "requirements.txt\n"
+    )
+    assert ended.returncode == 1
+
+
+def test_uncaught_errors_of_the_program_keep_their_trace(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    tell_failed_imports("a.py")
+    for error in BUGS:
+        sys.excepthook(type(error), error, None)
+        assert type(error).__name__ in capsys.readouterr().err
+    missing = ModuleNotFoundError("No module named 'torch'", name="torch")
+    sys.excepthook(type(missing), missing, None)
+    assert capsys.readouterr().err.startswith("a.py: torch can't be imported (No module")
 
 
 def test_messages_of_one_line_stay_as_they_are():

@@ -3,10 +3,12 @@
 With --epoch or --mode, draw only the confusion matrices of one epoch, under names that tell which.
 """
 
+from utils.errors import tell_failed_imports
 from utils.runtime.interrupts import end_at_signals, heard, stopped
 
 if __name__ == "__main__":
     end_at_signals("python -m utils.plots")  # at once, since the modules below take a while
+    tell_failed_imports("python -m utils.plots")
 
 import signal
 import sys
