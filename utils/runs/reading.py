@@ -1,5 +1,6 @@
 """Read a checkpoint, whoever wrote it, without running any code in it."""
 
+import json
 import os
 import re
 import shlex
@@ -107,12 +108,17 @@ def _unpickled(file: BinaryIO, told: str, path: Path) -> Any:
 def resaving(path: Path) -> str:
     """Return a command that saves the weights of a file alone; it runs what code is in the file."""
     stem = path.name.removesuffix(".tar").removesuffix(".pth")
+    # in double quotes, which a shell's single ones leave as they are
+    old, new = (
+        json.dumps(str(name), ensure_ascii=False)
+        for name in (path, path.with_name(f"{stem}_weights.pth.tar"))
+    )
     code = (
         "import torch; "
-        "f = lambda c: c.state_dict() if hasattr(c, 'state_dict') else c; "
-        f"c = f(torch.load({str(path)!r}, 'cpu', weights_only=False)); "
-        "w = f(c.get('state_dict', c.get('model', c))); "
+        'f = lambda c: c.state_dict() if hasattr(c, "state_dict") else c; '
+        f'c = f(torch.load({old}, "cpu", weights_only=False)); '
+        'w = f(c.get("state_dict", c.get("model", c))); '
         "w = {k: v.detach() for k, v in w.items() if torch.is_tensor(v)}; "
-        f"torch.save({{'state_dict': w}}, {str(path.with_name(f'{stem}_weights.pth.tar'))!r})"
+        f'torch.save({{"state_dict": w}}, {new})'
     )
     return f"python -c {shlex.quote(code)}"
