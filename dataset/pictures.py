@@ -17,8 +17,8 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 # markers of JPEG segments that hold the size: all SOF, which DHT, JPG and DAC lie between
 JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
-# our own messages say what can't be read
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+# our own messages say what can't be read; OpenCV before 4.13 has the first name
+(getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel)(0)
 
 
 class FrameError(Exception):
