@@ -20,9 +20,9 @@ from dataset.packed_frames import Span, frame_file, is_packed, open_tar, tar_of
 from dataset.pictures import FrameError, decode, read_file
 from utils.files import reason
 
-EXPECTED = f"{frame_file(1)}, {frame_file(2)}, …"
+EXPECTED = f"single series of JPEG or PNG files, such as {frame_file(1)}, {frame_file(2)}, …"
 # no hidden files, which macOS leaves beside others
-NUMBERED = re.compile(r"((?!\.).*?)([0-9]{1,9})(\.(?:jpe?g|png))", re.IGNORECASE | re.DOTALL)
+NUMBERED = re.compile(r"((?!\.).*?)(?<!\d)(\d{1,9})(\.(?:jpe?g|png))", re.I | re.DOTALL | re.ASCII)
 SHOWN = 3  # names in a message
 
 FrameReader = Callable[[int], np.ndarray]
@@ -74,7 +74,7 @@ def list_frames(folder: Path) -> tuple[Naming, set[int]]:
     if not numbers:
         of_each = [f"{before}{min(texts)}{ending}" for (before, ending), texts in series.items()]
         found = ", ".join(map(repr, sorted(of_each if len(series) > 1 else names)[:SHOWN]))
-        raise FrameError(str(folder), f"holds no files {EXPECTED}; found: {found or 'nothing'}")
+        raise FrameError(str(folder), f"holds no {EXPECTED}; found: {found or 'nothing'}")
     first = 0 if 0 in numbers else 1
     return naming._replace(first=first), {number - first for number in numbers}
 

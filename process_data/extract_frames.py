@@ -20,6 +20,7 @@ from pathlib import Path
 from command_line import (
     Asked,
     find_asked,
+    first_few,
     in_parallel,
     log,
     parser,
@@ -145,7 +146,7 @@ def _classes_of_splits(asked: Asked, found: Found) -> dict[str, str]:
     if not classes:
         folders = sorted({shown(video.parent.name) for video in found.videos})
         raise UsageError(
-            f"{asked.root / 'videos'}: its folders {', '.join(folders)} are splits, not classes; "
+            f"{asked.root / 'videos'}: its folders {first_few(folders)} are splits, not classes; "
             + (
                 f"put the annotations in {asked.root / 'annotations'}, such as train.csv"
                 if asked.info.split_lists == "annotations"

@@ -23,6 +23,7 @@ ENDINGS = (
     *(".3gp", ".asf", ".avi", ".divx", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
+SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")  # hold nobody's videos
 DEEPEST = 10  # folders that are looked through
 SPLIT = re.compile(r"(train|val|test|eval)(ing|id|idation|uation)?([_-]?\d+)?|replacement.*", re.I)
 SHOWN = 10  # endings that a message counts one by one
@@ -96,6 +97,7 @@ def _visible_files(videos: Path, faults: list[tuple[Path, str]]) -> Iterable[Pat
     for place, folders, files in os.walk(videos, onerror=note, followlinks=True):
         here = Path(place)
         depth = len(here.relative_to(videos).parts)
+        folders[:] = [name for name in folders if name not in SYSTEM_FOLDERS]
         called = {name for name in folders if depth and name.lower().endswith(ENDINGS)}
         yield from (here / name for name in [*files, *called] if not name.startswith("."))
         folders[:] = [

@@ -32,6 +32,8 @@ from published_splits import SPLIT_LISTS, Splits
 from utils.config.datasets import DatasetInfo
 from utils.errors import UsageError
 
+SHOWN = 10  # videos that are left out
+
 
 def main(arguments: list[str]) -> int:
     """Run the script and return its exit status."""
@@ -72,10 +74,16 @@ def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
     tars = {tar.stem: tar for tar in tar_folder(frames).glob("[!.]*.tar")}
     for name, tar in tars.items():
         counts |= {(name, video): count for video, count in packed_counts(tar).items()}
+    faults: list[FrameError] = []
     with ThreadPoolExecutor(threads) as pool:  # threads: they wait for the disk
         unpacked = [folder for folder in visible_folders(frames) if folder.name not in tars]
-        for part in pool.map(_count_class, unpacked):
+        for part, faults_of_class in pool.map(_count_class, unpacked):
             counts |= part
+            faults += faults_of_class
+    for fault in faults[:SHOWN]:
+        log.warning("%s: left out, %s", shown(fault.path), shown(fault.reason))
+    if len(faults) > SHOWN:
+        log.warning("%d more videos are left out for their frames", len(faults) - SHOWN)
     there = {
         (class_folder(folder), video): Row(f"{frames.name}/{folder}/{video}", count)
         for (folder, video), count in counts.items()
@@ -88,14 +96,14 @@ def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
     return there
 
 
-def _count_class(folder: Path) -> dict[tuple[str, str], int]:
-    counts = {}
+def _count_class(folder: Path) -> tuple[dict[tuple[str, str], int], list[FrameError]]:
+    counts, faults = {}, []
     for video in visible_folders(folder):
         try:
             counts[folder.name, video.name] = len(frame_files(video))
         except FrameError as error:
-            log.warning("%s: left out, %s", shown(str(video)), shown(error.reason))
-    return counts
+            faults.append(error)
+    return counts, faults
 
 
 def ordered_classes(info: DatasetInfo, root: Path, found: set[str]) -> list[str]:

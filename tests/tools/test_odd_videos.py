@@ -365,6 +365,7 @@ def test_frames_that_others_made_are_left_alone(tmp_path, video, caplog):
         ("UCF/train/Dive/a.avi UCF/test/Run/b.avi", "Dive Run"),
         ("train/a.avi Run/b.avi", "Run train"),  # the railway
         ("Dive/a.avi Run/.b.avi .x/c.avi", "Dive"),
+        ("Dive/a.avi __MACOSX/Dive/a.avi Dive/@eaDir/a.avi/thumb.jpg", "Dive"),
         ("Dive.avi/a.avi Run/b.avi", "Dive.avi Run"),
     ],
 )

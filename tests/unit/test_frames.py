@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dataset import packed_frames
-from dataset.frames import is_there, reader
+from dataset.frames import frame_files, frames_there, is_there, reader
 from dataset.packed_frames import tar_of
 from dataset.pictures import FrameError
 from dataset.video_splits import video_dataset
@@ -40,6 +40,77 @@ def reason(folder: Path, frame: int) -> FrameError:
     with pytest.raises(FrameError) as e:
         reader(folder)(frame)
     return e.value
+
+
+# ------------------------------------------------------------------ names
+
+
+def named(folder: Path, names: list[str]) -> Path:
+    """Write frames with these names, whose order their gray levels tell."""
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        content = cv2.imencode(Path(name).suffix, np.full((8, 8, 3), 5 * number, np.uint8))[1]
+        (folder / name).write_bytes(content.tobytes())
+    return folder
+
+
+@pytest.mark.parametrize("make", [lambda folder: folder, packed], ids=["folder", "packed"])
+@pytest.mark.parametrize(
+    ("form", "first", "others"),
+    [
+        ("image_{:05}.jpg", 1, ["flow_x_00001.jpg", "image_1.jpg", "image_00001.png"]),
+        ("image_{:05}.jpg", 0, []),
+        ("image_{:05}.png", 1, []),
+        ("image_{}.jpg", 1, []),
+        ("image_{:06}.jpg", 1, []),
+        ("img_{:05}.jpg", 1, ["._img_00001.jpg", "img_00001_thumb.jpg", "cover.jpg"]),
+        ("frame{:06}.jpeg", 1, []),
+        ("{:04}.JPG", 0, ["0000.bmp"]),
+        ("{}.Png", 1, []),
+        ("v_Run_g01_c01_{:04}.jpg", 1, []),
+        ("%05d\n{:03}.jpg", 1, []),
+    ],
+)
+def test_any_single_series_of_frames_is_read_in_order(tmp_path, form, first, others, make):
+    folder = named(
+        tmp_path / "UCF101/frames/Run/v", [form.format(first + frame) for frame in range(12)]
+    )
+    for name in others:
+        (folder / name).write_bytes(b"x")
+    assert len(frame_files(folder)) == 12
+    make(folder)
+    assert set(frames_there(folder)) == set(range(12))
+    for frame in range(12):
+        assert abs(int(reader(folder)(frame)[0, 0, 0]) - 5 * frame) < 3
+    assert reason(folder, 12)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["img_1.jpg", "frame_1.jpg"], "found: 'frame_1.jpg', 'img_1.jpg'"),
+        (["img_1.jpg", "img_2.png"], "found: 'img_1.jpg', 'img_2.png'"),
+        (["img_1.jpg", "img_02.jpg"], "found: 'img_02.jpg', 'img_1.jpg'"),  # two paddings
+        (["img_0001.jpg", "flow_x_0001.jpg"], "found: 'flow_x_0001.jpg', 'img_0001.jpg'"),
+        (["1600000001.jpg"], "found: '1600000001.jpg'"),  # a time rather than a number
+        (["a.jpg", "b.jpg", "c.jpg", "d.jpg"], "found: 'a.jpg', 'b.jpg', 'c.jpg'"),
+        (["image_00001.bmp"], "found: 'image_00001.bmp'"),
+        ([], "found: nothing"),
+        (["image_00001.jpg", "image_00003.jpg"], "lacks image_00002.jpg; 2 frames are there"),
+        (["img_2.jpg", "img_3.jpg"], "lacks img_1.jpg; 2 frames are there"),
+    ],
+)
+def test_what_is_no_single_series_is_told_with_what_was_found(tmp_path, names, told):
+    folder = named(tmp_path / "UCF101/frames/Run/v", names)
+    with pytest.raises(FrameError) as refused:
+        frame_files(folder)
+    assert told in refused.value.reason
+    if "found" in told:
+        assert "holds no single series of JPEG or PNG files, such as image_00001.jpg" in (
+            refused.value.reason
+        )
+        assert not frames_there(folder)
+        assert "single series" in reason(folder, 0).reason
 
 
 # ------------------------------------------------------------------ reading
