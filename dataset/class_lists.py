@@ -25,4 +25,10 @@ def read_class_names(path: Path, classes: Sequence[ClassInfo]) -> tuple[str, ...
     if len(set(names)) < len(names) or not names:
         raise UsageError(f"--class_index {path}: is empty, or lists a class twice")
     spelt = {class_folder(info.name): info.name for info in classes}
-    return tuple(spelt.get(class_folder(name), name) for name in names)
+    found = tuple(spelt.get(class_folder(name), name) for name in names)
+    if other := sorted(set(found) ^ set(spelt.values())):
+        raise UsageError(
+            f"--class_index {path}: its {len(found)} classes are not the {len(spelt)} of this "
+            f"dataset, e.g. {other[0]!r}; name the list that the classifier was trained with"
+        )
+    return found

@@ -280,7 +280,13 @@ def test_class_index_is_read_in_the_data_sets_spelling(tmp_path):
     assert read_class_names(tmp_path / "list", [info]) == ("playing guitar (solo)",)
 
 
-@pytest.mark.parametrize("text", ["", "a\na\n", "1 a\n1 b\n", "1 a\n3 b\n", None])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "a\na\n", "1 a\n1 b\n", "1 a\n3 b\n", None),
+        *("a\nb\nc\n", "Archery\nHammerThrow\n", "Archery\nHammerThrow\nHammering\nd\n"),
+    ],
+)
 def test_a_class_index_that_is_none_is_refused(text, tmp_path):
     if text is not None:
         (tmp_path / "list").write_text(text)
