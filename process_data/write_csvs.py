@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     if not splits:
         raise UsageError(f"{root}: has no published splits; run process_data/download_data.py")
     classes = ordered_classes(info, root, {name for name, _ in there})
-    folder = (options.csv_root / (info.name + variant.suffix)).absolute()
+    folder = options.csv_root / (info.name + variant.suffix)
     folder.mkdir(parents=True, exist_ok=True)
     _warn_of_other_classes(folder / CLASSES_FILE, classes)
     write_classes(folder, classes)

@@ -336,6 +336,12 @@ def test_the_script_is_named_with_the_flags_it_needs(tmp_path, dataset, options,
     assert refusal(read_split, options, "train").endswith(flags)
 
 
+def test_a_relative_folder_is_told_from_the_root_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = refusal(read_split, Config(dataset="UCF101", data_path_dir="lists"), "train")
+    assert told.startswith(f"{tmp_path}/lists/UCF101/train_split01.csv: no such split file")
+
+
 def test_a_missing_class_list_names_the_script(tmp_path):
     prepared = prepare(tmp_path, lengths=(2,), size=(8, 8))
     (prepared.split_folder / "classInd.txt").unlink()

@@ -192,11 +192,9 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
 def split_folder(data_path_dir: str) -> Path:
-    """Return the folder of split files; the default is in this repository, wherever we are."""
+    """Return the absolute path of the split files; the default is in this repository."""
     is_default = Path(data_path_dir) == Path(Config.data_path_dir)
-    return (
-        Path(__file__).parents[2].absolute() / data_path_dir if is_default else Path(data_path_dir)
-    )
+    return ((Path(__file__).parents[2] if is_default else Path()) / data_path_dir).absolute()
 
 
 def fields_on_resume(*kinds: str) -> set[str]:
