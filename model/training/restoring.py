@@ -29,38 +29,41 @@ def restore(
     this rank's position within an epoch, if the checkpoint holds one. Raises UsageError for what
     does not fit the model, the optimizer or the data set.
     """
-    samples = loader.samples
+    samples, told = loader.samples, f"--resume {path}"
     classes = [info.name for info in samples.classes]
-    stored = content.get("classes", classes)
-    if stored != classes:
-        pairs = zip_longest(stored, classes)
-        number, pair = next((n, pair) for n, pair in enumerate(pairs) if pair[0] != pair[1])
-        raise UsageError(
-            f"--resume {path}: its classes are other ones than the data set's, or in another "
-            f"order: class {number} is {pair[0]!r}, and {pair[1]!r} here; put the data set's class "
-            "list back"
-        )
+    check_classes(content.get("classes", classes), classes, told)
     processes, positions = learner.runtime.processes, content.get("position", [None])
-    load_exactly(learner.model, content, f"--resume {path}")
+    load_exactly(learner.model, content, told)
     try:
+        size = (len(loader), len(samples), len(classes))
         for rank, position in enumerate(positions):
             if position is not None:
-                size = {"batches": len(loader), "clips": len(samples), "classes": len(classes)}
-                position.check(f"position[{rank}]", **size)
+                position.check(f"position[{rank}]", *size)
         if not config.reset_lr:
             restore_optimizer(content, learner)
         restore_random_state(content["random_states"], learner)
     except MisfitError as error:
-        raise UsageError(f"--resume {path}: {error}; name another checkpoint") from error
+        raise UsageError(f"{told}: {error}; name another checkpoint") from error
     state = State(content["epoch"], content["iteration"], content["best"])
-    if positions[0] is None:
+    if None in positions:
         return state, None
     if len(positions) != processes.count:
         raise UsageError(
-            f"--resume {path}: was saved by {len(positions)} processes within an epoch: start as "
+            f"{told}: was saved by {len(positions)} processes within an epoch: start as "
             "many, or resume the run's folder"
         )
     return state, positions[processes.rank]
+
+
+def check_classes(stored: list[str], classes: list[str], told: str) -> None:
+    """Raise UsageError unless a checkpoint's classes are those of the data set, in its order."""
+    for number, (before, now) in enumerate(zip_longest(stored, classes)):
+        if before != now:
+            raise UsageError(
+                f"{told}: its classes are other ones than the data set's, or in another order: "
+                f"class {number} is {before!r}, and {now!r} here; put the data set's class list "
+                "back"
+            )
 
 
 def restore_optimizer(content: dict[str, Any], learner: Learner) -> None:

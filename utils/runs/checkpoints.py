@@ -44,10 +44,8 @@ def furthest_readable(folder: Path, processes: int) -> tuple[Path, dict[str, Any
     for epoch, path in paths.items():
         if last is not None and last["epoch"] >= epoch:
             break
-        try:
-            return path, read_to_resume(path)
-        except UsageError as error:
-            log.warning("%s; taking the one before it", error)
+        if (content := _if_readable(path)) is not None:
+            return path, content
     if last is not None:
         return folder / LAST, last
     if paths or (folder / LAST).exists():
@@ -60,12 +58,8 @@ def furthest_readable(folder: Path, processes: int) -> tuple[Path, dict[str, Any
 def _read_last(folder: Path, processes: int) -> dict[str, Any] | None:
     """Read the position within an epoch, if there is one that so many processes can resume."""
     path = folder / LAST
-    if not path.exists():
-        return None
-    try:
-        content = read_to_resume(path)
-    except UsageError as error:
-        log.warning("%s; taking the one before it", error)
+    content = _if_readable(path) if path.exists() else None
+    if content is None:
         return None
     positions = content.get("position")
     if positions is None:
@@ -76,6 +70,14 @@ def _read_last(folder: Path, processes: int) -> dict[str, Any] | None:
         log.warning(message, path, len(positions), processes)
         return None
     return content
+
+
+def _if_readable(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_to_resume(path)
+    except UsageError as error:
+        log.warning("%s; taking the one before it", error)
+        return None
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

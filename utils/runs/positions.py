@@ -100,7 +100,7 @@ class Position(NamedTuple):
     faults: list[Fault] = []
     predictions: list[BatchPredictions] = []
 
-    def check(self, name: str, *, batches: int, clips: int, classes: int) -> None:
+    def check(self, name: str, batches: int, clips: int, classes: int) -> None:
         """Raise MisfitError unless it can be one in an epoch of a data set of this size."""
         counts = self.counts
         counted = bool(counts.rows) == bool(counts.batches) == bool(self.evaluated)

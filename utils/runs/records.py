@@ -145,23 +145,27 @@ def drop_rows_after(folder: Path, epoch: int) -> None:
     """
     for name in ROWS:
         path = folder / name
-        if not os.path.lexists(path):
-            if name in STARTED:
-                write_whole(path, _header(name))
-            continue
-        text = read_text(path, MOST_BYTES, errors="replace")
-        lines = text.replace("\r\n", "\n").split("\n")[:-1] or [_header(name)[:-1]]
-        if lines[0] != _header(name)[:-1]:
-            raise UsageError(
-                f"{path}: its first line is not that of this program's version; put it back, or "
-                "move the file away"
-            )
-        epochs = [_epoch_of(line, name) for line in lines[1:]]
-        if damaged := epochs.count(-1):
-            log.warning("%s: removed %d damaged lines", path, damaged)
-        kept = [row for row, number in zip(lines[1:], epochs, strict=True) if -1 < number <= epoch]
-        if (whole := "".join(f"{line}\n" for line in (lines[0], *kept))) != text:
-            write_whole(path, whole)
+        if os.path.lexists(path):
+            _drop_rows(path, epoch)
+        elif name in STARTED:
+            write_whole(path, _header(name))
+
+
+def _drop_rows(path: Path, epoch: int) -> None:
+    text = read_text(path, MOST_BYTES, errors="replace")
+    header = _header(path.name).rstrip()
+    first, *lines = text.replace("\r\n", "\n").split("\n")[:-1] or [header]
+    if first != header:
+        raise UsageError(
+            f"{path}: its first line is not that of this program's version; put it back, or "
+            "move the file away"
+        )
+    epochs = [_epoch_of(line, path.name) for line in lines]
+    if damaged := epochs.count(-1):
+        log.warning("%s: removed %d damaged lines", path, damaged)
+    kept = [line for line, number in zip(lines, epochs, strict=True) if -1 < number <= epoch]
+    if (whole := "".join(f"{line}\n" for line in (header, *kept))) != text:
+        write_whole(path, whole)
 
 
 def _epoch_of(line: str, name: str) -> int:

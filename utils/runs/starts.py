@@ -108,33 +108,36 @@ def find_resumed(path: Path, typed: dict[str, Any], processes: int) -> Start:
     """
     if path.name == LAST:  # what comes after it in the folder may be further
         path = run_folder_of(path) or path
-    if os.path.isdir(path):
-        folder: Path | None = path
-        if not is_run_folder(path):
-            raise UsageError(
-                f"--resume {path}: is not a run folder that can be read; name one, or a checkpoint"
-            )
-        found = furthest_readable(path / "model", processes)
-    else:
-        folder = run_folder_of(path)
-        found = path, read_to_resume(path)
-    if found is None:
-        if left := sorted((path / "model").glob(f"*{CHECKPOINT_SUFFIX}")):
-            raise UsageError(
-                f"--resume {path}: only {left[0].name} is left in model/; start a new run, with "
-                "--pretrained for its weights"
-            )
-        config = resumed_config(config_in(path), typed)
-        check(config)
-        return with_pretrained(config, path)
-    checkpoint, content = found
+    if not os.path.isdir(path):
+        return going_on(run_folder_of(path), path, read_to_resume(path), typed)
+    if not is_run_folder(path):
+        raise UsageError(
+            f"--resume {path}: is not a run folder that can be read; name one, or a checkpoint"
+        )
+    found = furthest_readable(path / "model", processes)
+    if found is not None:
+        return going_on(path, *found, typed)
+    if left := sorted((path / "model").glob(f"*{CHECKPOINT_SUFFIX}")):
+        raise UsageError(
+            f"--resume {path}: only {left[0].name} is left in model/; start a new run, with "
+            "--pretrained for its weights"
+        )
+    config = resumed_config(config_in(path), typed)
+    check(config)
+    return with_pretrained(config, path)
+
+
+def going_on(
+    folder: Path | None, path: Path, content: dict[str, Any], typed: dict[str, Any]
+) -> Start:
+    """Go on from a checkpoint; what its run's folder says of later starts counts too."""
     stored = from_stored(content["config"])
     if folder is not None:
         kept, reset_lr = config_in(folder), typed.get("reset_lr", False)
         stored = kept_config(stored, kept, folder / CONFIG_FILE, reset_lr)
     config = resumed_config(stored, typed)
     check(config)
-    return Start(config, folder, checkpoint, content, resumes=True)
+    return Start(config, folder, path, content, resumes=True)
 
 
 def matching_runs(parent: Path, typed: dict[str, Any]) -> list[Path]:
