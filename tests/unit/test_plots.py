@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forked import ROOT
@@ -19,8 +20,8 @@ from picture_records import (
     write_run,
 )
 from utils.errors import UsageError
-from utils.plots import breakdowns, curves, figures
-from utils.plots.draw import draw_all
+from utils.plots import breakdowns, confusion_matrices, curves, figures
+from utils.plots.draw import MOST_CLASSES, draw_all, draw_epoch, list_pictures
 from utils.plots.tables import read_records
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # of a layout that finds no room
@@ -262,34 +263,55 @@ def test_redraw_from_records_alone(tmp_path):
     assert {path: path.read_bytes() for path in first} == first
 
 
-def test_rows_cut_by_a_kill_are_left_out(tmp_path):
-    write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]})
-    whole = read_records(tmp_path)
-    with (tmp_path / "predictions.csv").open("a") as file:
-        file.write("2,train,0,0,0,6,D,0.0,0,6,1.5,,\n2,train,0,1,0,7")
-    with (tmp_path / "epochs.csv").open("a") as file:
-        file.write("2,tra")
-    cut = read_records(tmp_path)
-    assert len(cut.epochs) == len(whole.epochs)
-    assert len(cut.predictions) == len(whole.predictions)
+def test_too_many_classes_have_no_matrix(tmp_path):
+    write_run(tmp_path, video_classes(MOST_CLASSES + 1), {"val": [0]})
+    names = [name for name, _ in list_pictures(read_records(tmp_path))]
+    assert names == ["loss_and_accuracy"]
+    with pytest.raises(UsageError, match="too many"):
+        draw_epoch(tmp_path, 0, None)
 
 
-def test_folder_without_records_is_one_line_and_status_2(tmp_path):
-    with pytest.raises(UsageError, match=r"epochs\.csv"):
-        draw_all(tmp_path / "missing")
-    command = [sys.executable, "-m", "utils.plots", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert str(tmp_path) in done.stderr
-    assert "epochs.csv" in done.stderr
+# ---- matrices ----
 
 
-def test_other_tables_are_refused(tmp_path):
-    (tmp_path / "epochs.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UsageError, match=r"epochs\.csv"):
-        draw_all(tmp_path)
+def shares_of(axes: Axes) -> np.ndarray:
+    """The shares that a panel shows, NaN for gray."""
+    return axes.collections[0].get_array().filled(np.nan)
+
+
+def test_the_matrix_of_unexpected_images_has_no_other_targets():
+    rows = small_predictions()
+    shown = breakdowns.Shown("train", 2, "unexpected")
+    figure = confusion_matrices.draw_unexpected(rows[rows["is_U"] == 1], gabor_classes(), [shown])
+    # rows U 0°, U 90°; columns D 0°, D 90°, U 0°, U 90°
+    none = [np.nan] * 4
+    np.testing.assert_array_equal(shares_of(figure.axes[0]), [none, [50, 50, 0, 0]])
+    title = figure.axes[0].get_title()
+    assert title == "Training, epoch 2, n = 2\ncorrect class 0%, type 0%, orientation 50%"
+
+
+def test_of_a_shared_class_only_unexpected_images_count():
+    rows = pd.DataFrame({"target": [6, 7, 7], "predicted": [7, 7, 1], "is_U": [0, 1, 1]})
+    rows = rows.assign(mode="val", epoch=1)
+    shown = breakdowns.Shown("val", 1, "unexpected")
+    figure = confusion_matrices.draw_unexpected(rows[rows["is_U"] == 1], shared_classes(), [shown])
+    # columns A 0°, A 90°, D/U 0°, D/U 90°
+    np.testing.assert_array_equal(shares_of(figure.axes[0]), [[np.nan] * 4, [0, 50, 0, 50]])
+
+
+def test_each_kept_epoch_has_a_matrix():
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame(rng.integers(3, size=(90, 2)), columns=["target", "predicted"])
+    rows = rows.assign(mode="val", epoch=np.arange(90) % 5)
+    shown = [breakdowns.Shown("val", epoch, "expected") for epoch in range(5)]
+    figure = confusion_matrices.draw_kept(rows, video_classes(3), shown)
+    for axes, one in zip(figure.axes[:5], shown, strict=True):
+        selected = rows[rows["epoch"] == one.epoch]
+        slow = np.zeros((3, 3))
+        for target, predicted in zip(selected["target"], selected["predicted"], strict=True):
+            slow[target, predicted] += 1
+        np.testing.assert_allclose(shares_of(axes), 100 * slow / slow.sum(axis=1, keepdims=True))
+        assert axes.get_title() == f"Epoch {one.epoch}: {np.trace(slow) / 18:.0%}"
 
 
 def test_a_failed_save_leaves_the_old_picture(tmp_path):

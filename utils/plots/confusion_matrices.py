@@ -15,6 +15,7 @@ from utils.plots.figures import DARK, MODES, NO_DATA, ORANGE, TEXT_GRAY
 
 KEPT_BESIDE = 4  # panels of kept epochs in a row
 KEPT_SIDE = 1.7  # inches of such a panel
+LEAST_SIDE = 3.2  # inches of a panel, so that its title has room
 LONGEST_NAME = 40  # characters
 
 
@@ -27,7 +28,7 @@ def draw_nested(
     """
     counts = count(predictions, classes, shown)
     order = order_seen(counts, classes, outer)
-    side = float(np.clip(0.2 * len(order), 2.8, 4.3))
+    side = float(np.clip(0.2 * len(order), LEAST_SIDE, 4.3))
     figure = Figure((len(shown) * side + 1.8, side + 1.3), layout="compressed")
     panels = list(figure.subplots(1, len(shown), squeeze=False).flat)
     places = order.index.to_numpy()
@@ -48,16 +49,15 @@ def draw_unexpected(predictions: pd.DataFrame, classes: pd.DataFrame, shown: lis
     order = order_seen(counts, classes, "image")
     targets = order[order["group"].isin(breakdowns.UNEXPECTED)].assign(group="U")
     columns, rows = order.index.to_numpy(), targets.index.to_numpy()
-    width = float(np.clip(0.2 * len(columns), 2.8, 6.2))
-    height = width * len(rows) / len(columns)
-    size = (width + 1.8, len(shown) * (height + 0.35) + 0.9)
-    figure = Figure(size, layout="compressed")
+    width = float(np.clip(0.2 * len(columns), LEAST_SIDE, 6.2))
+    height = len(shown) * (width * len(rows) / len(columns) + 0.5)
+    figure = Figure((width + 1.8, height + 0.7), layout="compressed")
     panels = list(figure.subplots(len(shown), 1, squeeze=False).flat)
     tables = [table[np.ix_(rows, columns)] for table in counts]
-    draw_panels(figure, panels, tables, size[1] - 0.9, np.flatnonzero(np.isin(columns, rows)))
+    draw_panels(figure, panels, tables, height, np.flatnonzero(np.isin(columns, rows)))
     cell = 72 * width / len(columns)
     for axes, one, table in zip(panels, shown, counts, strict=True):
-        axes.set_title(f"{name(one)}, n = {table.sum()}: {hits(table, classes)}")
+        axes.set_title(f"{name(one)}, n = {table.sum()}\n{hits(table, classes)}")
         divide(axes, targets, order)
         label_groups(axes, targets, cell, below=False)
     label_groups(panels[-1], order, cell, below=True)
@@ -145,9 +145,9 @@ def shares_correct(counts: np.ndarray, classes: pd.DataFrame) -> dict[str, float
 
 
 def hits(counts: np.ndarray, classes: pd.DataFrame) -> str:
-    """Return the shares of correct predictions, such as "class 20%, type 90%, orientation 25%"."""
+    """Return a title such as "correct class 20%, type 90%, orientation 25%"."""
     shares = shares_correct(counts, classes)
-    return ", ".join(f"{aspect} {share:.0%}" for aspect, share in shares.items())
+    return "correct " + ", ".join(f"{aspect} {share:.0%}" for aspect, share in shares.items())
 
 
 def shortened(text: str) -> str:
@@ -185,7 +185,7 @@ def draw_panels(
         axes.set(xlim=(across[0], across[-1]), ylim=(down[-1], down[0]))
         axes.spines[:].set_visible(True)
     scale = figure.colorbar(
-        mesh, ax=panels, anchor=(0, 1), aspect=15, pad=0.02, shrink=min(1.5 / height, 0.65)
+        mesh, ax=panels, anchor=(0, 1), aspect=15, pad=0.02, shrink=min(1.5 / height, 0.9)
     )
     scale.set_label("Share of targets (%)")
     scale.outline.set_visible(False)

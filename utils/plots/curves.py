@@ -82,11 +82,10 @@ def draw_series(
 def draw_chance(
     axes: Axes, values: pd.Series, label: str | None = None, colour: ColorType = DARK
 ) -> None:
-    """Draw the values of chance over epochs; across all of the axes if there is one epoch only."""
+    """Draw the values of chance over epochs, or over the width of one epoch or bar."""
     if len(values) == 1:
-        axes.axhline(values.iloc[0], ls="--", color=colour, lw=0.9, label=label)
-    else:
-        axes.plot(values, ls="--", color=colour, lw=0.9, label=label)
+        values = pd.Series(values.iloc[0], [values.index[0] - 0.5, values.index[0] + 0.5])
+    axes.plot(values, ls="--", color=colour, lw=0.9, label=label)
 
 
 def finish_epochs(axes: Axes, epochs: pd.DataFrame, above: bool, below: bool) -> None:
@@ -266,9 +265,8 @@ def draw_test_breakdown(judged: pd.DataFrame, by: str, _: pd.DataFrame) -> Figur
     loss_axes.set(title="Test", ylabel="Loss (nats)")
     for axes, (aspect, accuracy) in zip(rest, ACCURACIES.items(), strict=True):
         draw_bars(axes, names, (100 * rows[f"{aspect}_hit"]).tolist(), colours, "{:.0f}")
-        chance = 100 * rows[f"{aspect}_chance"]
-        ends = np.arange(len(series)) - 0.42, np.arange(len(series)) + 0.42
-        axes.hlines(chance, *ends, color=DARK, lw=0.9, ls="--", label="Chance")
+        for place, chance in enumerate(100 * rows[f"{aspect}_chance"]):
+            draw_chance(axes, pd.Series([chance], [place]), "" if place else "Chance")
         set_percent(axes, accuracy)
     for axes in rest[1:]:
         axes.set_xlabel(f"{TITLES[by]} (below: predictions)")

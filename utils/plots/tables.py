@@ -143,4 +143,7 @@ def check_column(path: Path, values: pd.Series, are_right: pd.Series) -> None:
     if len(wrong):
         value = wrong.iloc[0]
         told = f"{value:g}" if isinstance(value, float | np.floating) else repr(str(value)[:50])
-        raise ValueError(f"{path.name}: no run writes {told} as {values.name} ({len(wrong)} rows)")
+        raise ValueError(
+            f"{path.name}: no run writes {told} as {values.name} (rows like this: {len(wrong)}); "
+            "put the file back as it was"
+        )
