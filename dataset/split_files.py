@@ -98,7 +98,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
         if not match or not name:
             raise _bad_line(path, number, line, "is not 'index name'")
         if match[2] != " ":
-            name = _unquoted(name)
+            name = _unquoted(name.rstrip(",;"))
         index, folder = int(match[1]), class_folder(name)
         if index in names or folder in folders:
             raise _bad_line(path, number, line, "is there twice")

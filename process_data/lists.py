@@ -6,6 +6,7 @@ last one; `1.0` for 1.
 """
 
 import csv
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from folders import fault_of_name
 from utils.errors import UsageError
 from utils.files import read_lines
 
+LONGEST_NAME = 255  # bytes
 SEPARATORS = ",; \t"
 QUOTED = re.compile(r'"((?:[^"]|"")*)"[\s,;]*(.*)')
 NUMBER = r'"?(\d{1,9})(?:[.,]0+)?"?'
@@ -82,7 +84,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[int, list[str
 
     Raises UsageError for a file without rows, without these columns, or with a shorter row.
     """
-    lines = read_lines(path, errors="surrogateescape")
+    lines = _text_lines(path)
     separator = max(",;\t", key=next(filter(str.strip, lines), "").count)
     rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     table = []
@@ -132,8 +134,8 @@ def misplaced(name: str) -> str:
     """Return why a name can't be that of a folder; empty for one that can."""
     if "/" in name:
         return "holds a slash"
-    if "\0" in name:
-        return "holds a zero byte; save the list as UTF-8"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        return "is too long"
     return "is no name" if name in ("", ".", "..") else ""
 
 
@@ -145,9 +147,18 @@ def writable(name: str) -> bool:
     return not fault_of_name(name)
 
 
+def _text_lines(path: Path) -> list[str]:
+    """Return all lines; raises UsageError for what is no text."""
+    lines = read_lines(path, errors="surrogateescape")
+    for number, line in enumerate(lines, 1):
+        if "\0" in line:
+            raise UsageError(f"{path}, line {number}: holds a zero byte; save the list as UTF-8")
+    return lines
+
+
 def _full_lines(path: Path) -> list[tuple[int, str]]:
     """Return number and text of each line that isn't empty; raises UsageError if all are."""
-    lines = [line.strip().strip(SEPARATORS) for line in read_lines(path, errors="surrogateescape")]
+    lines = [line.strip().strip(SEPARATORS) for line in _text_lines(path)]
     if not any(lines):
         raise UsageError(f"{path}: is empty; put the published file there")
     return [(number, line) for number, line in enumerate(lines, 1) if line]

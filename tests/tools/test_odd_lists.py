@@ -119,6 +119,7 @@ def test_fields_of_annotations(text, tmp_path):
         ("v.avi 1", "must be a path such as Class/NAME.avi"),
         ("<html>", "must be a path such as Class/NAME.avi"),
         ("(..)/v.avi 1", "the name '..' is no name"),
+        (f"{'R' * 256}/v.avi 1", "is too long"),
         ("R\0u\0n\0/\0v\0 1", "holds a zero byte; save the list as UTF-8"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset.split_files import check_there, locator, read_classes, read_videos
+from dataset.split_files import Row, check_there, locator, read_classes, read_rows, read_videos
 from dataset.video_splits import read_split, video_dataset
 from tests.video_data import Prepared, pack, prepare
 from utils.config.flags import Config
@@ -51,6 +51,9 @@ def refusal(call, *arguments) -> str:
         "1 Dive\r\n2 Jump\r\n3 Run\r\n",  # as UCF101 is published
         "3 Run\n1 Dive\n2 Jump\n\n",
         "0, Dive\n1, Jump\n2, Run\n",
+        # as spreadsheets save them
+        "0;Dive\r1;Jump\r2;Run\r",
+        '"0","Dive",,\n1.0,"Jump",,\n2,Run,,\n',
     ],
 )
 def test_class_lists_are_read_in_both_conventions(tmp_path, text):
@@ -101,6 +104,28 @@ def test_rows_give_path_frames_and_class(tmp_path):
     assert videos.labels.tolist() == [1, 0, 1]
     names = [videos.name(v) for v in range(3)]
     assert names == ["frames/Jump/v1", "/data/UCF101/frames/Dive/v2", "Jump/v3"]
+
+
+ROWS = "frames/Dive/v1,12\nframes/Jump/a,b,5\n"
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        ROWS.encode("utf-8-sig"),
+        ROWS.encode("utf-16"),
+        ROWS.replace("\n", "\r\n").encode(),
+        ROWS.replace("\n", "\r").encode(),
+        ROWS.replace("12", "12.0").encode(),
+        ROWS.replace(",12", ";12").replace(",5", "\t5").encode(),
+        ROWS.replace("\n", ",,\n\n").encode(),
+        b'"frames/Dive/v1","12"\n"frames/Jump/a,b",5\n',
+        ROWS.replace("/", "\\").encode(),
+    ],
+)
+def test_rows_are_read_however_a_spreadsheet_saved_them(tmp_path, saved):
+    (tmp_path / "s.csv").write_bytes(saved)
+    assert read_rows(tmp_path / "s.csv") == [Row("frames/Dive/v1", 12), Row("frames/Jump/a,b", 5)]
 
 
 def test_names_may_hold_spaces_commas_and_other_letters(tmp_path):
