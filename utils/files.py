@@ -89,6 +89,15 @@ def read_json(path: Path, most: int = 2**24) -> Any:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise RunError for an error in writing to a file or a folder."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"can't write {path}: {reason(error)}") from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; the file written there then replaces `path`.
 
@@ -110,11 +119,8 @@ def write_whole(path: Path, text: str) -> None:
 
     Names that are no UTF-8 are escaped.
     """
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise RunError(f"can't write {path}: {reason(error)}") from error
+    with writing(path), replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def flush(path: Path) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from utils.errors import RunError
-from utils.files import reason
+from utils.files import writing
 
 log = logging.getLogger("dpc")
 MANY_RECORDS = 10_000
@@ -78,10 +77,8 @@ class LogFile(logging.FileHandler):
 
 def log_to_folder(folder: Path) -> None:
     """Log to log.txt too, from the program's first record on; raises RunError."""
-    try:
+    with writing(folder / "log.txt"):
         file = LogFile(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise RunError(f"can't write {folder / 'log.txt'}: {reason(error)}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for handler in list(log.handlers):
         if isinstance(handler, logging.handlers.MemoryHandler):

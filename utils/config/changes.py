@@ -10,9 +10,7 @@ from utils.errors import UsageError
 from utils.logs import log
 
 # what a test needs to know about a classifier and its data
-TOLD_BY_A_CHECKPOINT = (
-    "dataset split net img_dim num_seq_in seq_len ucf_hmdb_ms_ds resize"
-).split()
+TOLD_BY_A_CHECKPOINT = "dataset split net img_dim num_seq_in seq_len ucf_hmdb_ms_ds resize"
 
 
 def run_identity(typed: dict[str, Any]) -> dict[str, Any]:
@@ -93,12 +91,13 @@ def tested_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> Conf
                     "leave the flag out"
                 )
     elif content is not None:
-        assumed = {name: getattr(base, name) for name in TOLD_BY_A_CHECKPOINT if name not in typed}
+        names = [name for name in TOLD_BY_A_CHECKPOINT.split() if name not in typed]
+        assumed = [f"--{name} {getattr(base, name)}" for name in names]
         log.warning(
             "--test %s: holds no configuration of this program. Assumed: %s. These flags say "
             "otherwise; the original code trains lc-rnn with --num_seq_in 8",
             typed["test"],
-            " ".join(f"--{name} {value}" for name, value in assumed.items()) or "nothing",
+            " ".join(assumed) or "nothing",
         )
     unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
     return dataclasses.replace(base, **{**typed, "pretrained": "", "unexp_epoch": unexp_epoch})

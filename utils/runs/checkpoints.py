@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from utils.errors import RunError, UsageError
-from utils.files import replacing
+from utils.files import reason, replacing
 from utils.logs import log
 from utils.runs.contents import checkpoint_of
 from utils.runs.folder import CHECKPOINT_SUFFIX
@@ -98,8 +98,8 @@ def _writing(path: Path) -> Iterator[None]:
         cause: BaseException = error
         while not isinstance(cause, OSError) and cause.__context__ is not None:
             cause = cause.__context__
-        reason = getattr(cause, "strerror", None) or str(error).split("\n")[0]
-        raise RunError(f"can't write {path}: {reason}; earlier checkpoints are kept") from error
+        what = f"can't write {path}: {reason(cause)}"
+        raise RunError(f"{what}; earlier checkpoints are kept") from error
 
 
 def remove(path: Path) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.errors import RunError, UsageError
-from utils.files import read_text, reason, regular_only, write_whole
+from utils.errors import UsageError
+from utils.files import read_text, regular_only, write_whole, writing
 from utils.logs import log
 from utils.samples import ClassInfo
 
@@ -124,7 +124,7 @@ def append_rows(folder: Path, name: str, rows: Sequence[tuple]) -> None:
             return
         if not path.exists():
             write_whole(path, _header(name))
-    try:
+    with writing(path):
         before = path.stat().st_size
         try:
             with open(path, "ab", opener=regular_only) as file:
@@ -134,8 +134,6 @@ def append_rows(folder: Path, name: str, rows: Sequence[tuple]) -> None:
         except OSError:
             os.truncate(path, before)  # on a full disk, rather no rows than a part of them
             raise
-    except OSError as error:
-        raise RunError(f"can't write {path}: {reason(error)}") from error
 
 
 def drop_rows_after(folder: Path, epoch: int) -> None:

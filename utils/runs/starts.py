@@ -21,8 +21,8 @@ from utils.config.changes import (
 from utils.config.checks import check, from_stored
 from utils.config.command_line import AUTO
 from utils.config.flags import SEEDS, Config
-from utils.errors import RunError, UsageError
-from utils.files import reason
+from utils.errors import UsageError
+from utils.files import reason, writing
 from utils.logs import log, log_to_folder
 from utils.runs.checkpoints import LAST, drop_later, furthest_readable, read_to_resume
 from utils.runs.folder import (
@@ -222,9 +222,7 @@ def reopen_folder(
             log.warning("removed, being past epoch %d: %s", epoch, ", ".join(removed))
     drop_rows_after(folder, epoch)
     if not start.resumes:
-        try:
+        with writing(folder / "model"):
             (folder / "model").mkdir(exist_ok=True)
-        except OSError as error:
-            raise RunError(f"can't write {folder / 'model'}: {reason(error)}") from error
         log.info("%s stopped before its first checkpoint; starting it again", folder)
     return folder

@@ -1,8 +1,6 @@
 """Tensorboard files of a run, written with --use_tb."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import image, scalar
 from torch import Tensor
 
-from utils.errors import RunError
-from utils.files import reason
+from utils.files import writing
 from utils.runs.records import EpochRow
 
 
@@ -26,7 +23,7 @@ class Tensorboard:
 
     def __init__(self, folder: Path, first_epoch: int):
         self.folder = folder / "tensorboard"
-        with self._writing():
+        with writing(self.folder):
             self.folder.mkdir(exist_ok=True)
             self.writer = EventsWriter(str(self.folder / "events"))
             self.writer.write_event(Event(step=first_epoch, file_version="brain.Event:2"))
@@ -35,7 +32,7 @@ class Tensorboard:
 
     def add_rows(self, rows: list[EpochRow]) -> None:
         """Add the losses, accuracies, rates and times of an epoch's passes."""
-        with self._writing():
+        with writing(self.folder):
             for row in rows:
                 for name in ("loss", "top1", "top3", "top5", "lr", "seconds"):
                     value = getattr(row, name)
@@ -47,20 +44,13 @@ class Tensorboard:
         """Add a picture of a clip, uint8 `[N, C, L, H, W]`: a column for each block."""
         N, C, L, H, W = clip.shape
         frames = clip.permute(1, 2, 3, 0, 4).reshape(C, L * H, N * W)
-        with self._writing():
+        with writing(self.folder):
             self._add(image("input_clip", np.asarray(frames), dataformats="CHW"), epoch)
 
     def close(self) -> None:
         """Write what is left and close the file."""
-        with self._writing():
+        with writing(self.folder):
             self.writer.close()
 
     def _add(self, summary: Summary, epoch: int) -> None:
         self.writer.write_event(Event(summary=summary, step=epoch, wall_time=time.time()))
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RunError(f"can't write {self.folder}: {reason(error)}") from error
