@@ -161,9 +161,9 @@ def train(program: Program, start: "Start") -> None:
 def test(program: Program, start: "Start") -> None:
     """Test an lc-rnn in one pass over its test set, and print the accuracies."""
     from dataset.class_lists import read_class_names
+    from model.training.classifiers import load_classifier
     from model.training.rows import accuracy_text
     from model.training.run import test_run
-    from model.training.weights import load_classifier
 
     config = start.config
     parts = build(config, ("test",), program)

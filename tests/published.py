@@ -1,4 +1,4 @@
-"""Checkpoint files in the format of the published ones."""
+"""Checkpoint files in the format of the published ones, and the weights of a file."""
 
 import json
 from collections import OrderedDict
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from model.training.tensor_names import weights_of
+from model.training.weights import load_exactly
 
 PARITY = Path(__file__).parent / "data" / "parity"
 
@@ -27,3 +30,8 @@ def save_random_weights(net: str, path: Path) -> None:
         state[key] = state[key.replace("agg.ConvGRUCell_00.", "agg.cell_list.0.")]
     content = {"epoch": 100, "net": net, "state_dict": state, "best_acc": np.float64(0.5)}
     save_as_published({**content, "optimizer": {}, "iteration": 1}, path)
+
+
+def load_file(model: torch.nn.Module, content: dict, told: str) -> None:
+    """Load what a file holds into a model, all of it."""
+    load_exactly(model, weights_of(model, content, told), told)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model.training.learner import Learner
 from model.training.saving import State
+from model.training.tensor_names import weights_of
 from model.training.weights import load_exactly
 from utils.config.flags import Config
 from utils.errors import UsageError
@@ -33,7 +34,7 @@ def restore(
     classes = [info.name for info in samples.classes]
     check_classes(content.get("classes", classes), classes, told)
     processes, positions = learner.runtime.processes, content.get("position", [None])
-    load_exactly(learner.model, content, told)
+    load_exactly(learner.model, weights_of(learner.model, content, told), told)
     try:
         size = (len(loader), len(samples), len(classes))
         for rank, position in enumerate(positions):
@@ -90,7 +91,7 @@ def restore_optimizer(content: dict[str, Any], learner: Learner) -> None:
         learner.scaler.load_state_dict(typed(content["scaler"], ScalerState, "scaler"))
 
 
-def restore_random_state(states: list[dict[str, Any]], learner: Learner) -> None:
+def restore_random_state(states: list[dict[str, Tensor]], learner: Learner) -> None:
     """Set torch's random states to this rank's."""
     processes, device = learner.runtime.processes, learner.runtime.device
     if len(states) != processes.count:
@@ -105,5 +106,5 @@ def restore_random_state(states: list[dict[str, Any]], learner: Learner) -> None
         torch.set_rng_state(own["torch"])
         if "cuda" in own and device.type == "cuda":
             torch.cuda.set_rng_state(own["cuda"], device)
-    except (RuntimeError, TypeError) as error:
-        raise MisfitError(f"random_states[{processes.rank}]", str(error)) from error
+    except (KeyError, RuntimeError) as error:
+        raise MisfitError(f"random_states[{processes.rank}] is wrong ({error})") from error

@@ -15,7 +15,7 @@ from utils.config.flags import Config
 from utils.errors import RunError
 from utils.logs import log
 from utils.runs import checkpoints
-from utils.runs.contents import Checkpoint, OptimizerState, RandomStates
+from utils.runs.contents import Checkpoint, OptimizerState
 from utils.runs.faults import Faults
 from utils.runs.positions import Best
 from utils.runs.records import EpochRow
@@ -205,9 +205,9 @@ class Saver:
         }
 
 
-def random_state(device: torch.device) -> RandomStates:
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
     """Return this rank's random states of torch."""
-    states: RandomStates = {"torch": torch.get_rng_state()}
+    states = {"torch": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
     return states

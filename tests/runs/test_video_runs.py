@@ -12,8 +12,7 @@ from dataset.build import build_dataset
 from forked import ROOT
 from model import resnet_2d3d
 from model.training.tasks import Task, WholeVideoTask, build_task
-from model.training.weights import load_exactly
-from published import save_random_weights
+from published import load_file, save_random_weights
 from run_records import only, records
 from small_runs import narrow, run, video_flags
 from utils.config.checks import from_stored
@@ -121,7 +120,7 @@ def test_a_videos_result_is_the_softmax_averaged_over_its_windows(runs, prepared
     videos = build_dataset(config, "test")
     with narrow():
         model = build_task(config, len(CLASSES)).model.eval()
-    load_exactly(model, content, "--test f")
+    load_file(model, content, "--test f")
     rows = pd.read_csv(runs["test"] / "predictions.csv")
     for index in range(len(videos)):
         sample = videos[0, index]

@@ -15,8 +15,8 @@ from forked import LIMIT
 from model.dpc import DPC_RNN
 from model.lc import LC_RNN
 from model.training.learner import Learner
-from model.training.weights import load_exactly, load_pretrained
-from published import PARITY, save_as_published
+from model.training.weights import load_pretrained
+from published import PARITY, load_file, save_as_published
 from run_records import only
 from small_runs import TINY, run
 from utils.errors import RunError, UsageError
@@ -90,7 +90,7 @@ def test_files_of_the_gabor_code_base_are_read(tmp_path):
     read = read_checkpoint(path, "pretrained")
     assert read["data_seed"] == 100
     assert read["best_acc"][1] == np.float32(0.2)
-    load_exactly(DPC_RNN("resnet18", 32, 2, 5, 1), read, "--resume f")
+    load_file(DPC_RNN("resnet18", 32, 2, 5, 1), read, "--resume f")
 
 
 @pytest.mark.slow
@@ -150,7 +150,7 @@ def test_the_aggregators_cell_may_be_listed_once(names):
         if not key.startswith("agg") or any(name in key for name in names)
     }
     twin = DPC_RNN("resnet18", 32, 1, 1, 1)
-    load_exactly(twin, {"state_dict": state}, "--resume f")
+    load_file(twin, {"state_dict": state}, "--resume f")
     for key, value in model.state_dict().items():
         assert torch.equal(twin.state_dict()[key], value)
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from dataset.class_lists import read_class_names
 from model.dpc import DPC_RNN
 from model.lc import LC_RNN
+from model.training.classifiers import load_classifier
 from model.training.tensor_names import published, tensors_of
-from model.training.weights import load_classifier, load_exactly, load_pretrained
-from published import PARITY
+from model.training.weights import load_pretrained
+from published import PARITY, load_file
 from utils.config import changes
 from utils.config.checks import check
 from utils.config.flags import Config
@@ -95,7 +96,7 @@ def prefixed(prefix: str) -> Callable[[State], State]:
 )
 def test_what_wrappers_put_before_names_is_left_out(wrap):
     model, twin = dpc(), dpc(2)
-    load_exactly(twin, {"state_dict": wrap(model.state_dict())}, "--resume f")
+    load_file(twin, {"state_dict": wrap(model.state_dict())}, "--resume f")
     assert same(model, twin)
     report = load_pretrained(classifier(), {"state_dict": wrap(model.state_dict())}, "f")
     assert len([key for key in report.loaded if key.startswith("backbone.")]) == 60
@@ -115,7 +116,7 @@ def test_what_wrappers_put_before_names_is_left_out(wrap):
 )
 def test_weights_are_found_wherever_they_are(place):
     model, twin = dpc(), dpc(2)
-    load_exactly(twin, place(model.state_dict()), "--resume f")
+    load_file(twin, place(model.state_dict()), "--resume f")
     assert same(model, twin)
 
 
@@ -148,7 +149,7 @@ def test_when_nothing_fits_both_names_are_told():
     with pytest.raises(UsageError, match=told):
         load_pretrained(dpc(), state, "f")
     with pytest.raises(UsageError, match=told):
-        load_exactly(dpc(), state, "--test f")
+        load_file(dpc(), state, "--test f")
 
 
 def test_two_models_in_one_file_are_not_guessed_between():
@@ -164,7 +165,7 @@ def test_of_two_values_of_the_cell_the_last_counts_as_in_the_published_code():
     state = dpc().state_dict()
     state["agg.ConvGRUCell_00.out_gate.bias"] = torch.full((32,), 7.0)
     twin = dpc(2)
-    load_exactly(twin, {"state_dict": state}, "--resume f")
+    load_file(twin, {"state_dict": state}, "--resume f")
     assert torch.equal(twin.agg.ConvGRUCell_00.out_gate.bias, torch.zeros(32))
 
 
@@ -186,7 +187,7 @@ def test_of_two_values_of_the_cell_the_last_counts_as_in_the_published_code():
 def test_other_types_of_numbers_are_converted(cast):
     model, twin = dpc(), dpc(2)
     state = {key: cast(value) for key, value in model.state_dict().items()}
-    load_exactly(twin, {"state_dict": state}, "--resume f")
+    load_file(twin, {"state_dict": state}, "--resume f")
     expected = cast(model.backbone.conv1.weight.detach()).float()
     assert torch.equal(twin.backbone.conv1.weight, expected)
     assert twin.backbone.conv1.weight.is_leaf
@@ -213,7 +214,7 @@ def test_a_tensor_that_cant_be_used_is_named(kind, flag):
     state["backbone.conv1.weight"] = ODD[kind](state["backbone.conv1.weight"])
     load = {
         "pretrained": lambda: load_pretrained(dpc(), {"state_dict": state}, "f"),
-        "resume": lambda: load_exactly(classifier(), {"state_dict": state}, "--resume f"),
+        "resume": lambda: load_file(classifier(), {"state_dict": state}, "--resume f"),
         "test": lambda: load_classifier(classifier(), {"state_dict": state}, CLASSES, "f"),
     }[flag]
     with pytest.raises(UsageError, match=f"^--{flag} f: backbone.conv1.weight (is a|has values)"):
@@ -224,7 +225,7 @@ def test_a_negative_variance_is_refused():
     state = classifier().state_dict()
     state["final_bn.running_var"][0] = -1
     with pytest.raises(UsageError, match="running_var has negative values"):
-        load_exactly(classifier(), {"state_dict": state}, "--test f")
+        load_file(classifier(), {"state_dict": state}, "--test f")
 
 
 def test_what_is_left_out_may_be_anything():

@@ -12,6 +12,7 @@ from utils.runs.positions import Best, Count, Position
 from utils.runs.structure import Form, MisfitError, Range, typed
 
 Share = Annotated[float, Range(0, 1)]
+Generator = Annotated[Tensor, Form([torch.uint8], [None])]  # the state of one
 Phase = Annotated[str, ("expected", "unexpected").__contains__]
 
 
@@ -38,18 +39,6 @@ class ScalerState(TypedDict):
     _growth_tracker: Count
 
 
-class Generators(TypedDict):
-    """A rank's random states of torch on the CPU."""
-
-    torch: Annotated[Tensor, Form([torch.uint8], torch.get_rng_state().shape)]
-
-
-class RandomStates(Generators, total=False):
-    """A rank's random states of torch, on a GPU too."""
-
-    cuda: Annotated[Tensor, Form([torch.uint8], [None])]
-
-
 class Needed(TypedDict):
     """What every checkpoint holds; lists have an item for each rank."""
 
@@ -60,7 +49,7 @@ class Needed(TypedDict):
     scaler: dict[str, Any]
     best: dict[Phase, Best]
     config: dict[str, Any]
-    random_states: Annotated[list[RandomStates], len]
+    random_states: Annotated[list[dict[str, Generator]], len]
 
 
 class Checkpoint(Needed, total=False):
@@ -77,11 +66,12 @@ def checkpoint_of(content: dict[str, Any], told: str) -> dict[str, Any]:
     """Return what a file holds as a Checkpoint that a run can go on from; raises UsageError."""
     try:
         made = typed(content, Checkpoint, "")
-        last = from_stored(made["config"]).num_epochs
-        typed(made["epoch"], Annotated[int, Range(-1, last)], "epoch")
+        epoch, config = made["epoch"], from_stored(made["config"])
+        if epoch > config.num_epochs:
+            raise MisfitError(f"epoch is {epoch} of {config.num_epochs}")
         for phase, best in made["best"].items():
-            reached = Range(0, max(0, made["epoch"]))
-            typed(best.epoch, Annotated[int, reached], f"best.{phase}.epoch")
+            if best.epoch > epoch:
+                raise MisfitError(f"best.{phase}.epoch is {best.epoch} after epoch {epoch}")
     except (MisfitError, UsageError) as error:
         raise UsageError(f"{told}: {error}; name another checkpoint") from error
     return made
