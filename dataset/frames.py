@@ -103,15 +103,24 @@ def frames_there(folder: Path) -> Collection[int]:
     """Return which of a video's frames are there, from 0, packed or not."""
     try:
         if is_packed(folder):
-            return range(open_tar(tar_of(folder)).videos.get(folder.name, Span()).frames)
+            return range(_packed(folder))
         return list_frames(folder)[1]
     except FrameError:
         return ()
 
 
-def is_there(folder: Path) -> bool:
-    """Return whether the video's frames are there, packed or not."""
-    return len(frames_there(folder)) > 0 if is_packed(folder) else os.path.isdir(folder)
+def why_missing(folder: Path) -> str:
+    """Return why the video's frames can't be there, packed or not; empty if they can."""
+    try:
+        is_there = _packed(folder) > 0 if is_packed(folder) else os.path.isdir(folder)
+    except FrameError as error:
+        return f"{error.path} {error.reason}"
+    return "" if is_there else f"{folder} does not exist"
+
+
+def _packed(folder: Path) -> int:
+    """Return how many frames of the video its class's tar holds; raises FrameError."""
+    return open_tar(tar_of(folder)).videos.get(folder.name, Span()).frames
 
 
 def reader(folder: Path) -> FrameReader:

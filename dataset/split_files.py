@@ -277,15 +277,12 @@ def read_videos(path: Path, classes: tuple[str, ...], locate: Locator) -> VideoL
     )
 
 
-def check_there(path: Path, videos: VideoList, is_there: Callable[[Path], bool]) -> None:
+def check_there(path: Path, videos: VideoList, why_missing: Callable[[Path], str]) -> None:
     """Raise UsageError if one of some videos, spread over the split file, is missing.
 
     The others fail when they are read.
     """
     count = min(CHECKED, len(videos))
     for video in np.linspace(0, len(videos) - 1, count).astype(int) if count else ():
-        folder = videos.folder(video)
-        if not is_there(folder):
-            raise UsageError(
-                f"{path}, line {video + 1}: {folder} does not exist; {videos.locate.remedy}"
-            )
+        if fault := why_missing(videos.folder(video)):
+            raise UsageError(f"{path}, line {video + 1}: {fault}; {videos.locate.remedy}")

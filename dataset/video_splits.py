@@ -69,5 +69,5 @@ def read_split(config: Config, mode: str) -> Split:
     classes = split_files.read_class_list(folder.parent, info, variant)
     locate = split_files.locator(folder, info.name, config.temp_data_dir)
     videos = split_files.read_videos(path, classes, locate)
-    split_files.check_there(path, videos, frames.is_there)
+    split_files.check_there(path, videos, frames.why_missing)
     return Split(path, videos, classes)

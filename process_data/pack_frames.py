@@ -217,13 +217,5 @@ def _write_video(file: BinaryIO, folder: Path) -> list[tuple[int, int]]:
     return places
 
 
-def packed_counts(tar: Path) -> dict[str, int]:
-    """Return the number of frames of each video in a tar; none if its index is broken."""
-    try:
-        return {name: span.frames for name, span in Tar(tar).videos.items()}
-    except FrameError:
-        return {}
-
-
 if __name__ == "__main__":
     run_script(main)

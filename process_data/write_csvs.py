@@ -14,7 +14,7 @@ from pathlib import Path
 
 from command_line import find_asked, first_few, log, parser, run_script
 from dataset.frames import frame_files
-from dataset.packed_frames import tar_folder
+from dataset.packed_frames import Tar, tar_folder
 from dataset.pictures import FrameError
 from dataset.split_files import (
     CLASSES_FILE,
@@ -27,7 +27,6 @@ from dataset.split_files import (
 )
 from folders import shown, visible_folders
 from lists import UNWRITABLE, Video, read_numbered, writable
-from pack_frames import packed_counts
 from published_splits import SPLIT_LISTS, Splits
 from utils.config.datasets import DatasetInfo
 from utils.errors import UsageError
@@ -71,13 +70,11 @@ def main(arguments: list[str]) -> int:
 def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
     """Return a row for each video that has frames, packed or not; raises UsageError for none."""
     counts: dict[tuple[str, str], int] = {}  # by the names of the folders
-    tars = {tar.stem: tar for tar in tar_folder(frames).glob("[!.]*.tar")}
-    for name, tar in tars.items():
-        counts |= {(name, video): count for video, count in packed_counts(tar).items()}
     faults: list[FrameError] = []
+    tars = {tar.stem: tar for tar in tar_folder(frames).glob("[!.]*.tar") if tar.is_file()}
+    classes = [folder for folder in visible_folders(frames) if folder.name not in tars]
     with ThreadPoolExecutor(threads) as pool:  # threads: they wait for the disk
-        unpacked = [folder for folder in visible_folders(frames) if folder.name not in tars]
-        for part, faults_of_class in pool.map(_count_class, unpacked):
+        for part, faults_of_class in pool.map(_count_class, [*tars.values(), *classes]):
             counts |= part
             faults += faults_of_class
     for fault in faults[:SHOWN]:
@@ -96,11 +93,18 @@ def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
     return there
 
 
-def _count_class(folder: Path) -> tuple[dict[tuple[str, str], int], list[FrameError]]:
+def _count_class(place: Path) -> tuple[dict[tuple[str, str], int], list[FrameError]]:
+    """Count the frames of a class's videos in its folder or its tar."""
     counts, faults = {}, []
-    for video in visible_folders(folder):
+    if place.is_file():
         try:
-            counts[folder.name, video.name] = len(frame_files(video))
+            spans = Tar(place).videos
+        except FrameError as error:
+            return {}, [error]
+        return {(place.stem, video): span.frames for video, span in spans.items()}, []
+    for video in visible_folders(place):
+        try:
+            counts[place.name, video.name] = len(frame_files(video))
         except FrameError as error:
             faults.append(error)
     return counts, faults

@@ -233,7 +233,17 @@ def test_split_files_are_the_same_from_packed_frames(prepared):
     assert digests(prepared.splits) == before
 
 
-# ------------------------------------------------------------------ verifying
+@pytest.mark.parametrize("part", ["Run.frames.npy", "Run.videos.csv"])
+def test_a_tar_without_its_index_is_told_when_split_files_are_written(prepared, caplog, part):
+    prepared.run(pack_frames)
+    shutil.rmtree(prepared.root / "frames")
+    (prepared.root / "frames_tar" / part).unlink()
+    prepared.run(write_csvs)
+    assert "Run.tar: left out, can't be read with its index (No such file" in caplog.text
+    assert (prepared.splits / "classInd.txt").read_text() == "0 Dive\n"
+
+
+def test_split_files_are_the_same_from_packed_frames(prepared):
 
 
 @pytest.fixture(params=["folders", "packed"])

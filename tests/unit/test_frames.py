@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dataset import packed_frames
-from dataset.frames import frame_files, frames_there, is_there, reader
+from dataset.frames import frame_files, frames_there, reader, why_missing
 from dataset.packed_frames import tar_of
 from dataset.pictures import FrameError
 from dataset.video_splits import video_dataset
@@ -159,7 +159,7 @@ def test_packed_names_may_hold_commas_spaces_dots_and_other_letters(tmp_path, cl
     folder_of(tmp_path, f"frames/{class_name}/{video}0", 4, number=1)
     expected = [cv2.imread(str(frame_file(first, number))) for number in (1, 2, 3)]
     packed(first)
-    assert is_there(first)
+    assert not why_missing(first)
     for frame in range(3):
         np.testing.assert_array_equal(reader(first)(frame), expected[frame])
     second = first.with_name(f"{video}0")
@@ -334,11 +334,11 @@ def test_bytes_after_a_pictures_end_are_no_fault(tmp_path):
 
 def test_a_video_that_is_not_there_can_not_be_read(tmp_path):
     folder = folder_of(tmp_path)
-    assert not is_there(folder.with_name("v2"))
+    assert why_missing(folder.with_name("v2")).endswith("/v2 does not exist")
     assert reason(folder.with_name("v2"), 0).path == str(folder.with_name("v2"))
     packed(folder)
-    assert is_there(folder)
-    assert not is_there(folder.with_name("v2"))
+    assert not why_missing(folder)
+    assert why_missing(folder.with_name("v2")).endswith("/v2 does not exist")
     assert reason(folder.with_name("v2"), 0).path.endswith(":v2/image_00001.jpg")
 
 
@@ -359,6 +359,8 @@ def test_a_tar_without_its_index_is_named(tmp_path, part, broken):
     folder = packed(folder_of(tmp_path))
     broken(tar_of(folder).with_suffix(part))
     assert str(tar_of(folder)) in reason(folder, 0).path
+    assert "Dive.tar can't be read with its index" in why_missing(folder)
+    assert not frames_there(folder)
 
 
 def test_a_frame_error_survives_the_way_from_a_worker():
