@@ -243,7 +243,7 @@ def test_a_tar_without_its_index_is_told_when_split_files_are_written(prepared, 
     assert (prepared.splits / "classInd.txt").read_text() == "0 Dive\n"
 
 
-def test_split_files_are_the_same_from_packed_frames(prepared):
+# ------------------------------------------------------------------ verifying
 
 
 @pytest.fixture(params=["folders", "packed"])
