@@ -63,6 +63,12 @@ def with_pickle(opcodes: bytes) -> bytes:
     return with_part("data.pkl", lambda _: b"\x80\x02" + opcodes + b".")
 
 
+def with_byte(data: bytes, start: bytes, offset: int, value: int) -> bytes:
+    """Set a byte after a start, of the file's last part."""
+    place = data.rindex(start) + offset
+    return data[:place] + bytes([value]) + data[place + 1 :]
+
+
 def tarred() -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
@@ -107,6 +113,8 @@ FOREIGN = {
     "a pickle": (pickle.dumps({"state_dict": 1}, 4), "is a pickle of another form"),
     "zeros": (bytes(4096), "is no checkpoint"),
     "a cut zip": (WHOLE[: len(WHOLE) // 2], "is damaged or cut off"),
+    "an encrypted zip": (with_byte(WHOLE, b"PK\1\2", 8, 1), "is encrypted; unpack it"),
+    "a zip of another kind": (with_byte(WHOLE, b"PK\1\2", 8, 32), "is damaged or cut off"),
     "the start of a zip": (WHOLE[:10], "is damaged or cut off"),
     "a cut older file": (LEGACY[: len(LEGACY) // 2], "can't be loaded"),
     "an older file without its last byte": (LEGACY[:-1], "can't be loaded"),

@@ -11,6 +11,7 @@ UNPACK = "unpack it and name the checkpoint in it"
 ONE_OF_TORCH = "name one that torch.save wrote"
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # of torch.save before zip files
 ZIP_START = b"PK\x03\x04"
+ENCRYPTED = 1  # a bit of a zip file's flags
 BYTEARRAYS = (b"builtins\nbytearray\n", b"__builtin__\nbytearray\n")
 
 # how a file starts, or where it holds something → what it is; the first that fits counts
@@ -70,7 +71,7 @@ def _fault_of_zip(file: BinaryIO) -> str | None:
     try:
         with zipfile.ZipFile(file) as parts:
             return _fault_of_parts(parts, file.seek(0, 2)) or _fault_of_pickles(file)
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
+    except Exception:  # zipfile raises anything for a damaged file
         return f"is damaged or cut off; {AGAIN}"
 
 
@@ -85,6 +86,8 @@ def _fault_of_parts(parts: zipfile.ZipFile, size: int) -> str | None:
         return f"is a zip archive of {names[0][:60]!r}; {UNPACK}"
     if len(set(names)) < len(names):
         return f"holds two parts of one name; {ONE_OF_TORCH}"
+    if any(info.flag_bits & ENCRYPTED for info in infos):
+        return f"is encrypted; {UNPACK}"
     if any(info.compress_type or info.file_size != info.compress_size for info in infos):
         return f"has compressed parts, which torch.save doesn't write; {ONE_OF_TORCH}"
     if sum(info.file_size for info in infos) > size:
