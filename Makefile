@@ -2,6 +2,7 @@
 # demo: the main job at laptop size; demo-video: the same on real clips
 # test: ruff, mypy and all tests; test-quick: ruff and the unit tests, for work in progress
 # test-slurm: the batch scripts on a real Slurm (as root, on Debian); test-faults: killed runs, full disks
+# test-odd: thousands of odd flags, files and values
 
 PYTHON ?= python3
 BIN = .venv/bin
@@ -16,7 +17,7 @@ VIDEO_RUN = --dataset ucf101 --net resnet18 --img_dim 64 --ucf_hmdb_ms_ds 2 --nu
 	--data_path_dir demo_video/data --output_dir demo_video/runs --seed 100 --overwrite
 VIDEO_NAME = demo_video/runs/ucf101-64_r18
 
-.PHONY: demo demo-video test test-quick test-slurm test-faults benchmark clean
+.PHONY: demo demo-video test test-quick test-slurm test-faults test-odd benchmark clean
 
 demo: .venv/run
 	$(BIN)/python run_model.py $(DEMO)
@@ -49,6 +50,9 @@ test-slurm: .venv/test
 
 test-faults: .venv/test
 	$(BIN)/python -m pytest -s tests/runs/many_faults.py
+
+test-odd: .venv/test
+	$(PYTEST) --dist load -rP tests/odd/many_*.py
 
 benchmark: .venv/run
 	$(BIN)/python tests/benchmark.py

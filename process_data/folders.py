@@ -14,8 +14,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.config.checks import CONTROL
-from utils.errors import UsageError
+from utils.errors import CONTROL, UsageError, escaped
 from utils.files import reason
 
 # of containers that OpenCV reads; any data set may have them
@@ -159,5 +158,4 @@ def label(path: Path) -> str:
 
 def shown(name: str) -> str:
     """Return a name in which bytes that are no UTF-8, and control characters, are escaped."""
-    text = os.fsencode(name).decode(errors="backslashreplace")
-    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return escaped(os.fsencode(name).decode(errors="backslashreplace"))

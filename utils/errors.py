@@ -1,6 +1,7 @@
 """Exceptions that end the program with one line instead of a traceback, and its exit statuses."""
 
 import os
+import re
 import sys
 import traceback
 from contextlib import suppress
@@ -11,12 +12,13 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
 START, END = 400, 200  # characters of a message that are kept
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # would break lines, or act on a terminal
 
 
 class OneLineError(Exception):
     """An error whose message is one line; of a long one, its start and its end alone.
 
-    A `command` that ends the message is whole.
+    Control characters in it are escaped. A `command` that ends the message is whole.
     """
 
     def __init__(self, message: str = "", command: str = ""):
@@ -24,9 +26,14 @@ class OneLineError(Exception):
         self.command = command
 
     def __str__(self) -> str:
-        text = super().__str__()
+        text = escaped(super().__str__())
         cut = text if len(text) <= START + END else f"{text[:START]} … {text[-END:]}"
         return cut + self.command
+
+
+def escaped(text: str) -> str:
+    """Return the text with control characters, line ends among them, as in Python's literals."""
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 class UsageError(OneLineError):

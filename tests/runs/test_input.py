@@ -187,6 +187,7 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--suffix " + 27 * "…", "has 81 bytes"),
         ("--suffix 'a\n'", "argument --suffix/--prefix: 'a\\n' holds the control character"),
         ("--suffix 'a\x1b[2J'", "holds the control character '\\x1b'"),
+        ("--unknown 'a\nb'", r"unrecognized arguments: --unknown a\nb"),
         ("--batch_size=--", "argument --batch_size: expected one argument"),
         ("--suffix=--", "argument --suffix: expected one argument"),
         ("--gpu -1", "--gpu -1: takes the numbers of GPUs"),

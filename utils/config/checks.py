@@ -7,11 +7,10 @@ from operator import ge, gt, le, lt
 from typing import Any, get_args
 
 from utils.config.flags import FIELDS, Config, normalised_names
-from utils.errors import UsageError
+from utils.errors import CONTROL, UsageError
 
 COMPARISONS = {"least": ge, "above": gt, "most": le, "below": lt}
 WORDS = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # would break lines, or act on a terminal
 SUFFIX_BYTES = 80  # a name has at most 255, of which the other flags and a number take the rest
 BATCH_BYTES = 2**33  # of a process's frames, one byte a value; a network needs many times more
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from utils.config.checks import CONTROL
+from utils.errors import CONTROL
 from utils.plots import breakdowns
 from utils.plots.breakdowns import Shown
 from utils.plots.figures import DARK, MODES, NO_DATA, ORANGE, TEXT_GRAY
@@ -32,7 +32,8 @@ def draw_nested(
     figure = Figure((len(shown) * side + 1.8, side + 1.3), layout="compressed")
     panels = list(figure.subplots(1, len(shown), squeeze=False).flat)
     places = order.index.to_numpy()
-    draw_panels(figure, panels, [table[np.ix_(places, places)] for table in counts], side)
+    tables = [table[np.ix_(places, places)] for table in counts]
+    draw_panels(figure, panels, tables, side, np.arange(len(places)))
     cell = 72 * side / len(order)
     for axes, one, table in zip(panels, shown, counts, strict=True):
         phase = f", {one.phase}" if len(shown) > 1 else ""
@@ -82,7 +83,8 @@ def draw_kept(predictions: pd.DataFrame, classes: pd.DataFrame, shown: list[Show
         places = np.arange(len(classes))
     cell = 72 * KEPT_SIDE / len(places)
     tables = [table[np.ix_(places, places)] for table in counts]
-    draw_panels(figure, panels, tables, above * (KEPT_SIDE + 0.4))
+    own = np.arange(len(places)) if cell > 1 else None
+    draw_panels(figure, panels, tables, above * (KEPT_SIDE + 0.4), own)
     for place, (axes, one, table) in enumerate(zip(panels, shown, counts, strict=True)):
         shares = " / ".join(f"{share:.0%}" for share in shares_correct(table, classes).values())
         axes.set_title(f"Epoch {one.epoch}: {shares}", fontsize=8)
@@ -107,7 +109,7 @@ def draw_named(predictions: pd.DataFrame, classes: pd.DataFrame, shown: Shown) -
     side = cell * len(names)
     figure = Figure((side + room + 1.3, side + room + 0.8), layout="compressed")
     axes = figure.subplots()
-    draw_panels(figure, [axes], counts, side)
+    draw_panels(figure, [axes], counts, side, np.arange(len(names)))
     correct = shares_correct(counts[0], classes)["class"]
     axes.set_title(f"{name(shown)}\n{correct:.1%} correct of {counts[0].sum()}")
     label_cells(axes, names, size, "black", below=True)
@@ -164,11 +166,11 @@ def draw_panels(
     panels: list[Axes],
     counts: list[np.ndarray],
     height: float,
-    own: np.ndarray | None = None,
+    own: np.ndarray | None,
 ) -> None:
     """Draw counts [target, predicted] as row shares on one scale; rows without targets are gray.
 
-    A line marks correct predictions: `own` are the columns of the rows' classes, by default all.
+    A line marks correct predictions, if `own` gives the columns of the rows' classes.
     All panels together are about `height` inches high.
     """
     matrices = [100 * breakdowns.row_shares(table) for table in counts]
@@ -179,8 +181,9 @@ def draw_panels(
         mesh = axes.pcolormesh(  # quicker than an image at 400 classes
             across, down, np.ma.masked_invalid(shares), cmap=colours, vmin=0, vmax=top
         )
-        correct = across if own is None else (own[0] - 0.5, own[-1] + 0.5)
-        axes.plot((correct[0], correct[-1]), (down[0], down[-1]), color=ORANGE, lw=0.5, alpha=0.7)
+        if own is not None:
+            correct = own[0] - 0.5, own[-1] + 0.5
+            axes.plot(correct, (down[0], down[-1]), color=ORANGE, lw=0.5, alpha=0.7)
         axes.set(aspect="equal", xticks=[], yticks=[])
         axes.set(xlim=(across[0], across[-1]), ylim=(down[-1], down[0]))
         axes.spines[:].set_visible(True)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from utils.config.checks import CONTROL
 from utils.errors import UsageError
 from utils.files import reason, regular_only
 from utils.plots.breakdowns import TYPE_ORDER
@@ -106,8 +105,8 @@ def read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.Data
     except OSError as error:
         raise ValueError(f"{path.name} can't be read ({reason(error)})") from error
     except (ValueError, OverflowError, MemoryError) as error:
-        told = CONTROL.sub("?", reason(error))[:200]
-        raise ValueError(f"{path.name} does not hold the records of a run ({told})") from error
+        told = f"{path.name} does not hold the records of a run ({reason(error)})"
+        raise ValueError(told) from error
     drawable = table[numbers].abs() < LARGEST
     return table.assign(**table[numbers].where(drawable)).dropna(subset=needed)
 

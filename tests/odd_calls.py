@@ -1,0 +1,58 @@
+"""Programs as functions of their command line, for processes that fork_server.py forks."""
+
+import importlib
+import resource
+import runpy
+import sys
+from collections.abc import Callable
+
+import faulty_run
+
+MOST_MEMORY = 12 << 30  # bytes of addresses, so that a trial takes no memory from the others
+
+
+def run_model(flags: list[str]) -> int:
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    return faulty_run.run(flags, ("meet_nothing",), draws=False)
+
+
+def draw(flags: list[str]) -> int:
+    sys.argv = ["python -m utils.plots", *flags]
+    return _exit_status(lambda: runpy.run_module("utils.plots", run_name="__main__"))
+
+
+def _script(name: str, flags: list[str]) -> int:
+    """Run a script of process_data as `python process_data/NAME.py` does."""
+    sys.argv = [f"{name}.py", *flags]
+    sys.path.insert(0, str(faulty_run.__file__.rpartition("tests")[0] + "process_data"))
+    script = importlib.import_module(name)
+    run_script = importlib.import_module("command_line").run_script
+    return _exit_status(lambda: run_script(script.main))
+
+
+def _exit_status(program: Callable[[], object]) -> int:
+    try:
+        program()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    return 0
+
+
+def write_csvs(flags: list[str]) -> int:
+    return _script("write_csvs", flags)
+
+
+def extract_frames(flags: list[str]) -> int:
+    return _script("extract_frames", flags)
+
+
+def pack_frames(flags: list[str]) -> int:
+    return _script("pack_frames", flags)
+
+
+def verify(flags: list[str]) -> int:
+    return _script("verify", flags)
+
+
+def download_data(flags: list[str]) -> int:
+    return _script("download_data", flags)
