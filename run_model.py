@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from model.training.learner import Learner
     from model.training.saving import State
     from utils.runs.positions import Position
-    from utils.runs.starts import RunLocks, Start
+    from utils.runs.locks import RunLocks
+    from utils.runs.starts import Start
     from utils.samples import ClassInfo, Loader
 
 SAVING_MEMORY = "--batch_size, --img_dim or --num_workers, or take --grad_checkpoint"
@@ -108,7 +109,8 @@ def check_typed(typed: dict[str, Any]) -> None:
 def run(typed: dict[str, Any], processes: Processes) -> None:
     """Train or test, with signals that wait for the end of a step."""
     from dataset.workers import end_workers
-    from utils.runs.starts import RunLocks, find_start
+    from utils.runs.locks import RunLocks
+    from utils.runs.starts import find_start
 
     interrupts = Interrupts(repeats=processes.count > 1)
     with interrupts, joined(processes, interrupts), RunLocks() as locks:

@@ -91,7 +91,7 @@ def make_folder(
             fill(new)
             replaces = overwrite and (parent / name).exists()
             folder = (_replace_run if replaces else _rename_to_first_free)(new, parent, name)
-            locks.stack.enter_context(lock.pop_all())
+            locks.enter_context(lock.pop_all())
         return folder
     except (OSError, RunError) as error:
         cause = error.__cause__ or error

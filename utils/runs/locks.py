@@ -46,21 +46,12 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
-class RunLocks:
+class RunLocks(ExitStack):
     """Locks on run folders, kept until the context ends, so that no other program runs them."""
-
-    def __init__(self) -> None:
-        self.stack = ExitStack()
-
-    def __enter__(self) -> "RunLocks":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stack.close()
 
     def hold(self, folder: Path) -> None:
         """Lock a run folder; raises RunInUseError if another program has locked it."""
-        self.stack.enter_context(held(folder))
+        self.enter_context(held(folder))
 
     def hold_first_free(self, folders: Sequence[Path]) -> Path | None:
         """Lock and return the first folder that no other program has locked."""

@@ -1,6 +1,7 @@
 """How the processes of a run meet, and what is told of one that does not come or is lost."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from utils.errors import RunError
+from utils.files import reason
 from utils.logs import log
 from utils.runtime.interrupts import Interrupts, stopped
 from utils.runtime.launchers import told_by
@@ -66,22 +68,21 @@ def _meet(processes: Processes, interrupts: Interrupts) -> Any:
         return store
 
     meeting = ThreadPoolExecutor(1).submit(connect)
-    start, told = time.monotonic(), False
+    quiet_until = time.monotonic() + QUIET_SECONDS
     while not wait([meeting], timeout=0.05).done:
         if interrupts.asked:
             raise stopped(interrupts.asked, "the processes had not met yet; start them again")
-        if not told and time.monotonic() - start > QUIET_SECONDS:
-            told = True
+        if time.monotonic() > quiet_until:
+            quiet_until = math.inf
             whom = f"rank {rank}: waiting for {count} processes at {place}"
             level = logging.WARNING if processes.leads else logging.ERROR  # all that others log
             log.log(level, "%s, as told by %s", whom, told_by())
     try:
         return meeting.result()
     except (dist.DistError, RuntimeError, ValueError) as error:
-        reason = str(error).split("\n")[0]
         raise RunError(
             f"the {count} processes did not find each other at {place} (MASTER_ADDR, MASTER_PORT): "
-            f"{reason}"
+            f"{reason(error)}"
         ) from error
 
 
