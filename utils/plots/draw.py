@@ -56,15 +56,15 @@ def draw_epoch(
 def draw(pictures: list[Picture], folder: Path, backend: str | None) -> list[Path]:
     """Draw pictures into a folder; return their paths. Raises RunError where the disk fails."""
     written = []
-    try:
-        with matplotlib.rc_context(figures.STYLE), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class's name
-            for name, make in pictures:
-                path = folder / f"{name}.png"
+    with matplotlib.rc_context(figures.STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class's name
+        for name, make in pictures:
+            path = folder / f"{name}.png"
+            try:
                 figures.save(make(), path, backend)
-                written.append(path)
-    except OSError as error:
-        raise RunError(f"can't draw the pictures in {folder}: {reason(error)}") from error
+            except OSError as error:
+                raise RunError(f"can't write {path}: {reason(error)}") from error
+            written.append(path)
     return written
 
 

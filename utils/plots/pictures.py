@@ -15,7 +15,7 @@ COMMAND = (sys.executable, "-W", "ignore", "-m", "utils.plots")
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 NICE = 19  # the lowest priority
 SHARE = 0.05  # of the run's time that drawing may take
-GUESS = 2.0  # CPU seconds of the first drawing
+GUESS = 3.0  # CPU seconds of the first drawing
 START = 1.0  # seconds at the start of a run without any drawing
 FILE_BACKENDS = ("agg", "cairo")  # of matplotlib, which write PNG files and open no window
 
