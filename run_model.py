@@ -37,8 +37,8 @@ from utils.runtime.processes import ALONE, Processes
 if TYPE_CHECKING:
     from model.training.learner import Learner
     from model.training.saving import State
-    from utils.runs.positions import Position
     from utils.runs.locks import RunLocks
+    from utils.runs.positions import Position
     from utils.runs.starts import Start
     from utils.samples import ClassInfo, Loader
 

@@ -1,6 +1,7 @@
 """The loop's parts: metrics, rates, what learns, batch-norm statistics, the order of an epoch."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -301,3 +302,16 @@ def test_a_run_that_diverged_is_resumed_as_the_message_says(case, lr, tmp_path, 
     for path in (folder / "model").iterdir():
         assert all(value.abs().max() < 1e6 for value in weights(path).values())
     assert run("--resume", folder, "--reset_lr", "--lr", 1e-3) == 0
+
+
+@pytest.mark.usefixtures("small")
+def test_statistics_may_be_larger_than_weights():
+    learner = build_learner(replace(SMALL, track_bn=True), 4, False, ON_CPU)
+    norm = next(part for part in learner.model.modules() if isinstance(part, nn.BatchNorm3d))
+    norm.running_var.fill_(1e9)
+    assert learner.is_sound()
+    norm.running_var[0] = math.inf
+    assert not learner.is_sound()
+    norm.running_var.fill_(1)
+    norm.weight.data[0] = -1e7
+    assert not learner.is_sound()
