@@ -86,14 +86,11 @@ def _with_keys(value: dict[Any, Any], kind: Any, place: str) -> dict[Any, Any]:
     kinds, needed = kind, kind
     if is_typeddict(kind):
         kinds, needed = get_type_hints(kind, include_extras=True), kind.__required_keys__
+    places = {key: f"{place}.{key}".lstrip(".") for key in kinds}
     for key in needed:
         if key not in value:
-            raise MisfitError(f"lacks {place}.{key}".replace(" .", " "))
-    return {
-        key: typed(value[key], own, f"{place}.{key}".lstrip("."))
-        for key, own in kinds.items()
-        if key in value
-    }
+            raise MisfitError(f"lacks {places[key]}")
+    return {key: typed(value[key], kinds[key], places[key]) for key in kinds if key in value}
 
 
 def plain(value: Any) -> Any:
