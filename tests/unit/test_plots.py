@@ -271,6 +271,26 @@ def test_too_many_classes_have_no_matrix(tmp_path):
         draw_epoch(tmp_path, 0, None)
 
 
+def test_each_accuracy_has_its_chance():
+    """U is in training alone, so its chance is named there alone."""
+    judged = breakdowns.judged(small_predictions(), gabor_classes())
+    epochs = pd.DataFrame({"epoch": [0, 1, 2], "phase": "expected"})
+    figure = curves.draw_breakdown(judged, "image", epochs)
+    train = [axes for axes in figure.axes if axes.get_subplotspec().colspan.start == 0]
+    assert [axes.get_ylabel() for axes in train[1:]] == [
+        "Correct class (%)", "Correct type (%)", "Correct orientation (%)"
+    ]  # fmt: skip
+    whole = breakdowns.breakdown(judged, []).query("mode == 'train'")
+    of_u = breakdowns.breakdown(judged, ["image"]).query("mode == 'train' and image == 'U'")
+    for axes, aspect in zip(train[1:], breakdowns.ASPECTS, strict=True):
+        lines = {line.get_label(): line.get_ydata().tolist() for line in axes.get_lines()}
+        assert lines[curves.CHANCE] == (100 * whole[f"{aspect}_chance"]).tolist()
+        assert lines[curves.CHANCE_OF_U] == (100 * of_u[f"{aspect}_chance"]).tolist()
+    (legend,) = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["D", "U", "G", curves.CHANCE, curves.CHANCE_OF_U]
+
+
 # ---- matrices ----
 
 

@@ -18,6 +18,7 @@ TYPE_COLOURS = {"A": figures.BLUE, "B": figures.SKY, "C": figures.GREEN, "D": fi
 TYPE_COLOURS |= {"U": figures.RED, "G": figures.GRAY}
 # not dpc's top-1, which tells clips and positions apart
 ACCURACIES = {aspect: f"Correct {aspect} (%)" for aspect in breakdowns.ASPECTS}
+CHANCE, CHANCE_OF_U = "Chance", "Chance of U"
 TITLES = {"image": "Image type", "orientation": "Orientation"}
 MORE_TOPS = {"top3": 0.7, "top5": 0.4}  # opacity of their lines
 FEW_POINTS = 25  # at most so many are marked on a line
@@ -167,7 +168,7 @@ def draw_breakdown(judged: pd.DataFrame, by: str, epochs: pd.DataFrame) -> Figur
     for mode, (loss_axes, *rest) in zip(modes, grid.T, strict=True):
         rows = whole[whole["mode"] == mode].set_index("epoch")
         for axes, aspect in zip(rest, ACCURACIES, strict=True):
-            draw_chance(axes, 100 * rows[f"{aspect}_chance"], "Chance")
+            draw_chance(axes, 100 * rows[f"{aspect}_chance"], CHANCE)
         for one in series:
             rows = one.rows[one.rows["mode"] == mode].set_index("epoch")
             draw_series(loss_axes, rows["loss"], one.colour, one.dashes, 1.2)
@@ -175,7 +176,7 @@ def draw_breakdown(judged: pd.DataFrame, by: str, epochs: pd.DataFrame) -> Figur
                 draw_series(axes, 100 * rows[f"{aspect}_hit"], one.colour, one.dashes, 1.2)
                 if one.name == "U":
                     chance = 100 * rows[f"{aspect}_chance"]
-                    draw_chance(axes, chance, "Chance of U", one.colour)
+                    draw_chance(axes, chance, CHANCE_OF_U, one.colour)
         loss_axes.set_title(MODES[mode])
         for axes in (loss_axes, *rest):
             finish_epochs(axes, epochs, above=axes is loss_axes, below=axes is rest[-1])
@@ -185,8 +186,9 @@ def draw_breakdown(judged: pd.DataFrame, by: str, epochs: pd.DataFrame) -> Figur
         set_percent(axes, accuracy)
     figure.align_ylabels(grid[:, 0])
     handles = [Line2D([], [], color=s.colour, ls=s.dashes, label=s.name) for s in series]
+    chances = {line.get_label(): line for axes in grid[1] for line in axes.get_lines()}
+    handles += [chances[name] for name in (CHANCE, CHANCE_OF_U) if name in chances]
     figures.side_legend(grid[0, -1], handles, TITLES[by])
-    figures.side_legend(grid[1, -1])
     return figure
 
 
@@ -266,7 +268,7 @@ def draw_test_breakdown(judged: pd.DataFrame, by: str, _: pd.DataFrame) -> Figur
     for axes, (aspect, accuracy) in zip(rest, ACCURACIES.items(), strict=True):
         draw_bars(axes, names, (100 * rows[f"{aspect}_hit"]).tolist(), colours, "{:.0f}")
         for place, chance in enumerate(100 * rows[f"{aspect}_chance"]):
-            draw_chance(axes, pd.Series([chance], [place]), "" if place else "Chance")
+            draw_chance(axes, pd.Series([chance], [place]), "" if place else CHANCE)
         set_percent(axes, accuracy)
     for axes in rest[1:]:
         axes.set_xlabel(f"{TITLES[by]} (below: predictions)")
