@@ -137,7 +137,7 @@ class Saver:
             self._settle()
         self.processes.barrier()
         lost = self.processes.from_first(
-            lambda: [p for p in self.state.best if not self._best_file(self.state, p).exists()]
+            lambda: [phase for phase in self.state.best if not self._best_file(phase).exists()]
         )
         for phase in lost:
             log.warning("the best checkpoint (%s) is gone: the best is looked for anew", phase)
@@ -151,7 +151,7 @@ class Saver:
     def best_path(self) -> Path | None:
         """Return the best checkpoint of the phase that the run has come to, if there is one."""
         phase = self.samples.phase(self.state.epoch)
-        return self._best_file(self.state, phase) if phase in self.state.best else None
+        return self._best_file(phase) if phase in self.state.best else None
 
     def divergence(self, what: str) -> RunError:
         """Return the error for a loss or weights that aren't finite, with what is at fault."""
@@ -183,8 +183,8 @@ class Saver:
             checkpoints.keep_best(self.folder, path, state.epoch, phase)
         checkpoints.prune(self.folder, set(self.samples.landmark_epochs))
 
-    def _best_file(self, state: State, phase: str) -> Path:
-        return self.folder / checkpoints.best_name(state.best[phase].epoch, phase)
+    def _best_file(self, phase: str) -> Path:
+        return self.folder / checkpoints.best_name(self.state.best[phase].epoch, phase)
 
     def _content(self) -> Checkpoint:
         state, learner = self.state, self.learner
