@@ -17,6 +17,7 @@ import numpy as np
 from dataset.packed_frames import frame_file
 from dataset.pictures import MOST_PIXELS
 from folders import fault_of_name
+from frame_notes import AREA, LINEAR
 from utils.errors import RunError
 from utils.files import reason, regular_only
 
@@ -24,7 +25,6 @@ QUALITY = 80  # of the JPEGs
 TEMPORARY = ".tmp"  # ends the hidden names of what is being made or removed
 WHOLE = 0.9  # of the frames that a header promises; a video with fewer is listed as doubtful
 LARGEST_SIDE = 65500  # pixels of a JPEG
-LINEAR, AREA = "linear", "area"  # interpolations
 CODECS_IN_HEADER = re.compile(rb"strh....vids(.{4})|stsd.{12}(.{4})", re.DOTALL)
 # errors of the disk for frames, which would be those of all later videos too
 OF_THE_DISK = {
@@ -144,7 +144,7 @@ def unknown_codecs(video: Path) -> str:
     with open(video, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as content:
         named = {match[1] or match[2] for match in CODECS_IN_HEADER.finditer(content)}
     codecs = " ".join(sorted(codec_name(int.from_bytes(code, "little")) for code in named))
-    return codecs and f": OpenCV lacks the codec, or it holds no video ({codecs})"
+    return codecs and f": it is damaged, or OpenCV lacks the codec {codecs}"
 
 
 def decoded(capture: cv2.VideoCapture, sizes: dict[tuple[int, ...], int]) -> Iterator[np.ndarray]:

@@ -31,9 +31,16 @@ from command_line import (
 from dataset.frames import PUBLISHED, list_frames
 from dataset.pictures import FrameError, decode, read_file
 from dataset.split_files import class_folder
-from decoding import AREA, LINEAR, Job, Outcome, extract, remove_leftovers
+from decoding import Job, Outcome, extract, remove_leftovers
 from folders import Found, count_others, find_videos, label, shown
-from frame_notes import doubtful_file, read_doubtful, read_interpolation, write_interpolation
+from frame_notes import (
+    AREA,
+    LINEAR,
+    doubtful_file,
+    read_doubtful,
+    read_interpolation,
+    write_interpolation,
+)
 from published_splits import annotated_classes
 from utils.errors import UsageError
 
@@ -232,7 +239,8 @@ def _report(outcome: Outcome) -> None:
 
 def _note_doubt(frames: Path, doubtful: dict[str, str], outcome: Outcome) -> None:
     """Keep the list of doubtful videos up to date, so that none is lost by a kill."""
-    name = label(outcome.job.video)
+    video, folder = outcome.job.video, outcome.job.folder
+    name = label(folder.with_name(video.name))  # in its class, where videos lie in splits
     before = doubtful.pop(name, "")
     if outcome.doubt:
         doubtful[name] = outcome.doubt

@@ -9,6 +9,7 @@ from dataset.packed_frames import tar_folder
 from utils.errors import UsageError
 from utils.files import read_json, read_text, write_whole
 
+LINEAR, AREA = "linear", "area"  # interpolations, by which large frames are shrunk
 NOTE = ".made.json"  # in a folder of frames, or of packed frames
 
 
@@ -19,8 +20,11 @@ def read_interpolation(frames: Path) -> str:
     """
     for folder in (frames, tar_folder(frames)):
         if os.path.lexists(folder / NOTE):
-            note = read_json(folder / NOTE)
-            if not isinstance(note, dict) or not isinstance(note.get("interpolation"), str):
+            try:
+                note = read_json(folder / NOTE)
+            except UsageError as error:
+                raise UsageError(f"{error}; remove it") from error
+            if not isinstance(note, dict) or note.get("interpolation") not in (LINEAR, AREA):
                 raise UsageError(f"{folder / NOTE}: names no interpolation; remove it")
             return note["interpolation"]
     return ""

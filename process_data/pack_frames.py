@@ -69,6 +69,7 @@ def main(arguments: list[str]) -> int:
             log.info("%s: holds no frames; %d classes are packed in %s", frames, packed, tars)
             return 0
         raise UsageError(f"{frames}: holds no frames; run process_data/extract_frames.py")
+    interpolation = read_interpolation(frames)
     started = time.perf_counter()
     conditions = list(
         in_parallel(
@@ -78,7 +79,7 @@ def main(arguments: list[str]) -> int:
     )
     todo = sorted(condition.job for condition in conditions if condition.wanted)
     outcomes = pack_all(tars, todo, options.num_workers) if todo else []
-    if todo and (interpolation := read_interpolation(frames)):
+    if todo and interpolation:
         write_interpolation(tars, interpolation)  # it stays when the frames are removed
     all_failures = [result.failures for result in conditions]
     all_failures += [result.failures for result in outcomes]

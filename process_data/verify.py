@@ -27,9 +27,8 @@ from dataset.split_files import (
     read_root,
     read_rows,
 )
-from decoding import AREA, LINEAR
 from folders import label
-from frame_notes import read_doubtful, read_interpolation
+from frame_notes import AREA, LINEAR, read_doubtful, read_interpolation
 from utils.config.datasets import CATALOGUE, DatasetInfo
 from utils.config.flags import Config
 from utils.errors import UsageError
@@ -38,8 +37,6 @@ COLUMNS = (
     *("split file", "videos", "published", "classes", "empty classes", "frames"),
     *("missing", "unreadable", "too short"),
 )
-
-
 HOW_SHRUNK = {
     LINEAR: "linear interpolation, as published",
     AREA: "area interpolation",
@@ -87,6 +84,8 @@ def main(arguments: list[str]) -> int:
     root = read_root(folder) or d_root
     videos = sorted({(root / row.path, row.frames) for split in rows.values() for row in split})
     calls = [(*video, options.quick) for video in videos]
+    doubtful = read_doubtful(root / variant.frames)
+    interpolation = read_interpolation(root / variant.frames)
     conditions = dict(in_parallel(examine, calls, options.num_workers, "videos", _killed))
     tars = sorted({tar_of(video) for video, _ in videos})
     bad_tars = [] if options.quick else find_bad(tars, options.num_workers)
@@ -100,12 +99,10 @@ def main(arguments: list[str]) -> int:
     table = [_line(name, split, classes, shortest, info) for name, split in splits.items()]
     failures = [f"{tar}: does not fit its index; pack it anew" for tar in bad_tars]
     warnings = _overlaps(splits)
-    doubtful = read_doubtful(root / variant.frames)
     for name, split in splits.items():
         failures += _named(name, _failures(split, classes))
         warnings += _named(name, _warnings(split, classes, shortest, doubtful))
-    interpolation = read_interpolation(root / variant.frames)
-    shrunk = f"large frames were shrunk with: {HOW_SHRUNK.get(interpolation, interpolation)}"
+    shrunk = f"large frames were shrunk with: {HOW_SHRUNK[interpolation]}"
     print("\n".join([*_aligned([COLUMNS, *table]), shrunk, *failures, *warnings]))
     return 1 if failures else 0
 

@@ -422,6 +422,19 @@ def test_kinetics_in_folders_of_splits_has_the_classes_of_its_annotations(tmp_pa
     assert "ccccccccccc_000002_000012.mp4,has no row in the annotations" in failures(root)
 
 
+def test_doubtful_videos_in_folders_of_splits_are_named_by_their_classes(tmp_path):
+    root = tmp_path / "Kinetics400"
+    path = root / "videos/train/aaaaaaaaaaa_000001_000011.avi"
+    write_video(path, 60)
+    os.truncate(path, path.stat().st_size * 2 // 3)
+    (root / "annotations").mkdir()
+    (root / "annotations/train.csv").write_text(
+        "label,youtube_id,time_start,time_end\nride a bike,aaaaaaaaaaa,1,11\n"
+    )
+    assert extract(root) == 0
+    assert set(read_doubtful(root / "frames")) == {"ride_a_bike/aaaaaaaaaaa_000001_000011.avi"}
+
+
 @pytest.mark.parametrize("ending", [".mkv", ".webm", ".mpg", ".MPEG", ".m4v", ".AVI", ".Mov"])
 def test_any_ending_of_a_video_is_taken(tmp_path, video, ending):
     place(tmp_path / "UCF101", video, f"Run/v{ending}")  # what it holds says how to decode it
@@ -499,13 +512,15 @@ def test_frames_from_before_there_was_a_choice_are_gone_on_with_by_area(tmp_path
     assert read_interpolation(root / "frames") == ""
 
 
-@pytest.mark.parametrize("note", ["", "[]", "{", '{"interpolation": 3}', "\xff\0"])
+@pytest.mark.parametrize(
+    "note", ["", "[]", "{", '{"interpolation": 3}', '{"interpolation": "cubic"}', "\xff\0"]
+)
 def test_a_note_that_can_not_be_read_is_named(tmp_path, video, note):
     root = tmp_path / "UCF101"
     place(root, video, "Run/v_a.avi")
     (root / "frames").mkdir()
     (root / "frames/.made.json").write_text(note)
-    with pytest.raises(UsageError, match=r"frames/\.made\.json"):
+    with pytest.raises(UsageError, match=r"frames/\.made\.json: .*remove it"):
         extract(root)
 
 
