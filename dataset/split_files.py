@@ -24,6 +24,7 @@ from utils.logs import log
 
 CHECKED = 100  # rows, spread over a split file, whose frames are looked for at the start
 CLASSES_FILE, ROOT_FILE = "classInd.txt", "root.txt"
+SEPARATORS = ",; \t"
 # also as spreadsheets save them: in quotes, 1.0 for 1, other separators, separators at the end
 NUMBER = r'"?([0-9]{1,9})(?:\.0*)?"?'
 ROW = re.compile(rf"(.+)[,;\t] *{NUMBER}[,;\s]*")  # paths may hold commas
@@ -93,12 +94,12 @@ def read_classes(path: Path) -> tuple[str, ...]:
     names: dict[int, str] = {}
     folders = set()
     for number, line in _numbered_lines(path):
-        match = CLASS.fullmatch(line)
+        match = CLASS.fullmatch(line.strip(SEPARATORS))
         name = match[3].strip() if match else ""
         if not match or not name:
             raise _bad_line(path, number, line, "is not 'index name'")
         if match[2] != " ":
-            name = _unquoted(name.rstrip(",;"))
+            name = _unquoted(name)
         index, folder = int(match[1]), class_folder(name)
         if index in names or folder in folders:
             raise _bad_line(path, number, line, "is there twice")
@@ -158,14 +159,14 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, Row]]:
 def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield lines with their numbers, without empty ones; raises UsageError, also for no lines."""
     lines = read_lines(path, errors="surrogateescape")
-    if not any(map(str.strip, lines)):
-        raise UsageError(f"{path}: is empty; make it anew with process_data/write_csvs.py")
+    if not any(line.strip(SEPARATORS) for line in lines):
+        raise UsageError(f"{path}: is empty; remove it, or make it anew")
     for number, line in enumerate(lines, 1):
         try:
             line.encode()
         except UnicodeEncodeError as error:
             raise _bad_line(path, number, line, "is no UTF-8 text") from error
-        if line.strip():
+        if line.strip(SEPARATORS):
             yield number, line.strip()
 
 

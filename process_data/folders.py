@@ -146,11 +146,6 @@ def fault_of_name(name: str) -> str:
     return "its name holds a backslash; rename it" if "\\" in name else ""
 
 
-def has_holes(numbers: Collection[int]) -> bool:
-    """Return whether the numbers are anything but 1, 2, 3 and so on."""
-    return max(numbers, default=0) != len(numbers) or 0 in numbers
-
-
 def label(path: Path) -> str:
     """Return the class and the name of a video or its folder, as messages name it."""
     return shown(f"{path.parent.name}/{path.name}")

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from command_line import first_few, log
-from dataset.split_files import class_folder
+from dataset.split_files import SEPARATORS, class_folder
 from folders import fault_of_name
 from utils.errors import UsageError
 from utils.files import read_lines
 
 LONGEST_NAME = 255  # bytes
-SEPARATORS = ",; \t"
 QUOTED = re.compile(r'"((?:[^"]|"")*)"[\s,;]*(.*)')
 NUMBER = r'"?(\d{1,9})(?:[.,]0+)?"?'
 NUMBER_BEHIND = re.compile(rf"[\s,;]{NUMBER}\Z")
-NUMBER_AND_NAME = re.compile(rf'{NUMBER}[\s,;]+"?(.*?)"?')
 
 Video = tuple[str, str]
 """Class folder, name without ending."""
@@ -66,17 +64,6 @@ def read_names(path: Path) -> list[Line]:
         else:
             lines.append(Line(line, name, None))
     return lines
-
-
-def read_numbered(path: Path) -> list[str]:
-    """Return the names of lines `number name` in the order of the numbers; raises UsageError."""
-    numbers: dict[str, int] = {}
-    for line, text in _full_lines(path):
-        found = NUMBER_AND_NAME.fullmatch(text.strip('"'))
-        if not found or found[2] in numbers or int(found[1]) in numbers.values():
-            raise UsageError(f"{path}, line {line}: is not 'number name', each once: {text!r}")
-        numbers[found[2]] = int(found[1])
-    return sorted(numbers, key=numbers.__getitem__)
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[int, list[str]]]:

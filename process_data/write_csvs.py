@@ -26,7 +26,7 @@ from dataset.split_files import (
     write_rows,
 )
 from folders import shown, visible_folders
-from lists import UNWRITABLE, Video, read_numbered, writable
+from lists import UNWRITABLE, Video, writable
 from published_splits import SPLIT_LISTS, Splits
 from utils.config.datasets import DatasetInfo
 from utils.errors import UsageError
@@ -121,7 +121,7 @@ def ordered_classes(info: DatasetInfo, root: Path, found: set[str]) -> list[str]
     if not os.path.lexists(path):
         log.warning("%s: no such file; the classes are ordered by name", path)
         return sorted(found)
-    listed = [class_folder(name) for name in read_numbered(path)]
+    listed = [class_folder(name) for name in read_classes(path)]
     if others := sorted(found.difference(listed)):
         message = "%s: lacks %d classes that have frames, which come last: %s"
         log.warning(message, path, len(others), first_few(others))
