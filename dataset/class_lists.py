@@ -1,10 +1,9 @@
 """The order of a classifier's classes, as a file lists them."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataset.split_files import class_folder, read_classes
+from dataset.split_files import CLASS, SEPARATORS, class_folder, read_classes
 from utils.errors import UsageError
 from utils.files import read_lines
 from utils.samples import ClassInfo
@@ -17,8 +16,8 @@ def read_class_names(path: Path, classes: Sequence[ClassInfo]) -> tuple[str, ...
     UsageError.
     """
     try:
-        lines = [line.strip() for line in read_lines(path) if line.strip()]
-        numbered = all(re.match(r"\d+[ ,]", line) for line in lines)
+        lines = [line.strip(SEPARATORS) for line in read_lines(path) if line.strip(SEPARATORS)]
+        numbered = all(map(CLASS.fullmatch, lines))
         names = read_classes(path) if numbered and lines else tuple(lines)
     except UsageError as error:
         raise UsageError(f"--class_index {error}") from error

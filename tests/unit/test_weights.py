@@ -264,6 +264,8 @@ def test_a_classifier_without_names_is_tested_with_a_warning(loaded):
         "2 Hammering\r\n0 Archery\r\n1 HammerThrow",
         "Archery\nHammerThrow\n\nHammering\n",
         "\ufeff0,Archery\n1,HammerThrow\n2,Hammering\n",
+        "1.0;Archery;;\r2.0;HammerThrow;;\r3.0;Hammering;;\r",
+        "Archery,\nHammerThrow,\nHammering,\n",
     ],
 )
 def test_class_index_names_the_order_of_a_classifier(text, tmp_path):
