@@ -33,6 +33,7 @@ from utils.runtime.launch import launch, processes_to_launch
 from utils.runtime.launchers import found, warn_of_other_launchers
 from utils.runtime.meeting import joined
 from utils.runtime.processes import ALONE, Processes
+from utils.runtime.temporary import own_temporary_folder
 
 if TYPE_CHECKING:
     from model.training.learner import Learner
@@ -113,7 +114,12 @@ def run(typed: dict[str, Any], processes: Processes) -> None:
     from utils.runs.starts import find_start
 
     interrupts = Interrupts(repeats=processes.count > 1)
-    with interrupts, joined(processes, interrupts), RunLocks() as locks:
+    with (
+        interrupts,
+        own_temporary_folder(),
+        joined(processes, interrupts),
+        RunLocks() as locks,
+    ):
         program = Program(typed, processes, interrupts, locks)
         try:
             # rank 0 chooses and reads the files, and tells the other ranks

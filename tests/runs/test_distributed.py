@@ -5,6 +5,9 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -185,12 +188,25 @@ FLAGS = [*TINY, "--train_len", 16, "--num_epochs", 2, "--output_dir"]
 HALT = ("signal_in", "training", 4, signal.SIGSTOP)  # in batch 2 of 4 of epoch 1
 
 
-def launch(starter: Starter, folder: Path, *flags: object, program: Path = PROGRAM) -> Started:
+@pytest.fixture(scope="module")
+def temporary() -> Iterator[str]:
+    """A folder at a short path, for what launched runs keep for a while; nothing may stay there."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield folder
+
+
+@pytest.fixture
+def launch(temporary, starter) -> Callable[..., Started]:
+    return partial(launched_run, starter, temporary)
+
+
+def launched_run(
+    starter: Starter, temporary: str, folder: Path, *flags: object, program: Path = PROGRAM
+) -> Started:
     """Start two processes as --gpu 0,1 does; narrow_run.py halts as above."""
-    return starter.call(
-        "narrow_run.launch", str(program), list(map(str, flags)),
-        folder=folder, environment={"FAULT": json.dumps(HALT)},
-    )  # fmt: skip
+    environment = {"FAULT": json.dumps(HALT), "TMPDIR": temporary}
+    arguments = (str(program), list(map(str, flags)))
+    return starter.call("narrow_run.launch", *arguments, folder=folder, environment=environment)
 
 
 def halted(launched: Started) -> list[int]:
@@ -205,10 +221,10 @@ def rank_of(pid: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def stopped(starter, tmp_path_factory) -> Path:
+def stopped(starter, temporary, tmp_path_factory) -> Path:
     """The folder of a run of two processes that was stopped in epoch 1. Not to be changed."""
     output = tmp_path_factory.mktemp("stopped")
-    launched = launch(starter, output, *FLAGS, "runs")
+    launched = launched_run(starter, temporary, output, *FLAGS, "runs")
     ranks = halted(launched)
     os.kill(launched.pid, signal.SIGUSR1)
     for pid in ranks:
@@ -217,6 +233,7 @@ def stopped(starter, tmp_path_factory) -> Path:
         os.kill(pid, signal.SIGCONT)
     ended = starter.end(launched)
     assert ended.status == PREEMPTED, ended.text
+    assert not os.listdir(temporary)
     assert ended.text.splitlines()[-1].startswith("run_model.py: stopped by SIGUSR1; to go on: ")
     assert ended.text.count("stopped by") == 1
     folder = only(output / "runs")
@@ -289,29 +306,35 @@ def test_another_number_of_processes_goes_on_at_the_epoch(stopped, tmp_path, cap
     ]  # fmt: skip
 
 
-def test_the_launcher_ends_all_processes_when_one_is_killed_and_names_it(starter, tmp_path):
-    launched = launch(starter, tmp_path, *FLAGS, "runs")
+def test_the_launcher_ends_all_processes_when_one_is_killed_and_names_it(
+    launch, starter, temporary, tmp_path
+):
+    launched = launch(tmp_path, *FLAGS, "runs")
     ranks = halted(launched)
     os.kill(ranks[1], signal.SIGCONT)  # rank 1 waits for rank 0
     os.kill(ranks[0], signal.SIGKILL)
     ended = starter.end(launched)
     assert ended.status == 1, ended.text
+    assert not os.listdir(temporary)
     told = f"run_model.py: rank 0 (process {ranks[0]}) was killed by SIGKILL, and the others were"
     assert ended.text.splitlines()[-1].startswith(told)
     wait_until(lambda: all(has_ended(pid) for pid in ranks))
 
 
 @pytest.mark.parametrize("killed", [0, 1])
-def test_the_launcher_names_the_process_that_was_killed(killed, starter, tmp_path):
+def test_the_launcher_names_the_process_that_was_killed(
+    killed, launch, starter, temporary, tmp_path
+):
     """The program does nothing here, so it starts sooner."""
     program = tmp_path / "wait.py"
     program.write_text("import os, signal; open(os.environ['RANK'], 'x'); signal.pause()")
-    launched = launch(starter, tmp_path, program=program)
+    launched = launch(tmp_path, program=program)
     wait_until(lambda: all((tmp_path / str(rank)).exists() for rank in range(2)))
     ranks = sorted(children(launched.pid), key=rank_of)
     os.kill(ranks[killed], signal.SIGKILL)
     ended = starter.end(launched)
     assert ended.status == 1, ended.text
+    assert not os.listdir(temporary)
     assert f"rank {killed} (process {ranks[killed]}) was killed by SIGKILL" in ended.text
     wait_until(lambda: all(has_ended(pid) for pid in ranks))
 

@@ -20,6 +20,7 @@ from utils.errors import RunError, Stopped, UsageError, leave
 from utils.logs import open_streams, say
 from utils.machine import machine_told
 from utils.plots.pictures import FILE_BACKENDS, NAME
+from utils.runtime.temporary import own_temporary_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
         flags = parser.parse_args(arguments)
         for number in heard():
             signal.signal(number, _stop)
-        with machine_told("the number of epochs in the records"):
+        with machine_told("the number of epochs in the records"), own_temporary_folder():
             from utils.plots import draw  # slow to import
 
             if flags.epoch is None and flags.mode is None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from utils.errors import PREEMPTED, RunError, Stopped
 from utils.runs.folder import config_in, is_run_folder, run_folder_of
-from utils.runtime.interrupts import hangup_is_ignored
+from utils.runtime.interrupts import hangup_is_ignored, heard
+from utils.runtime.temporary import own_temporary_folder
 
 SECONDS_TO_SAVE = 600  # that processes get after a signal, before they are killed
 
@@ -46,7 +47,7 @@ def launch(program: Path, arguments: list[str], count: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    def forward(number: int, _: object) -> None:  # the launcher does this for SIGTERM and SIGINT
+    def forward(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_IGN)  # another one would interrupt the processes' end
         raise SignalException("asked to stop", signal.Signals(number))
 
@@ -54,21 +55,23 @@ def launch(program: Path, arguments: list[str], count: int) -> int:
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SECONDS_TO_SAVE))
     if hangup_is_ignored():  # the launcher would handle it, also in the processes that it starts
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    signal.signal(signal.SIGUSR1, forward)
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        run_id=str(os.getpid()),
-    )
     # the launcher's own reports are replaced by one line
     for name in ("agent.server.api", "multiprocessing.api"):
         logging.getLogger(f"torch.distributed.elastic.{name}").setLevel(logging.CRITICAL)
+    for number in heard():  # as the launcher does later, but not for SIGUSR1
+        signal.signal(number, forward)
     try:
-        elastic_launch(config, sys.executable)(str(program), *arguments)
+        with own_temporary_folder():  # the launcher makes folders for logs, and leaves them
+            config = LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=count,
+                rdzv_backend="c10d",
+                rdzv_endpoint="localhost:0",
+                max_restarts=0,
+                run_id=str(os.getpid()),
+            )
+            elastic_launch(config, sys.executable)(str(program), *arguments)
     except SignalException as stop:
         return Stopped.status if stop.sigval == signal.SIGINT else PREEMPTED
     except ChildFailedError as error:
