@@ -1,7 +1,6 @@
 """One video, decoded into a folder of JPEG frames, or the reason why it can't be."""
 
 import errno
-import mmap
 import os
 import re
 import secrets
@@ -25,6 +24,7 @@ QUALITY = 80  # of the JPEGs
 TEMPORARY = ".tmp"  # ends the hidden names of what is being made or removed
 WHOLE = 0.9  # of the frames that a header promises; a video with fewer is listed as doubtful
 LARGEST_SIDE = 65500  # pixels of a JPEG
+HEADER = 2**20  # bytes at a video's start or end that hold its header
 CODECS_IN_HEADER = re.compile(rb"strh....vids(.{4})|stsd.{12}(.{4})", re.DOTALL)
 # errors of the disk for frames, which would be those of all later videos too
 OF_THE_DISK = {
@@ -141,8 +141,11 @@ def codec_name(number: float) -> str:
 
 def unknown_codecs(video: Path) -> str:
     """Return the codecs that the header of an AVI or MP4 file names, as the end of a message."""
-    with open(video, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as content:
-        named = {match[1] or match[2] for match in CODECS_IN_HEADER.finditer(content)}
+    with open(video, "rb") as file:
+        content = file.read(HEADER)
+        file.seek(max(len(content), os.fstat(file.fileno()).st_size - HEADER))
+        content += file.read(HEADER)  # where MP4 files often have theirs
+    named = {match[1] or match[2] for match in CODECS_IN_HEADER.finditer(content)}
     codecs = " ".join(sorted(codec_name(int.from_bytes(code, "little")) for code in named))
     return codecs and f": it is damaged, or OpenCV lacks the codec {codecs}"
 
