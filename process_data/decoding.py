@@ -141,7 +141,8 @@ def codec_name(number: float) -> str:
 
 def unknown_codecs(video: Path) -> str:
     """Return the codecs that the header of an AVI or MP4 file names, as the end of a message."""
-    with open(video, "rb") as file:
+    content = b""
+    with suppress(OSError), open(video, "rb") as file:
         content = file.read(HEADER)
         file.seek(max(len(content), os.fstat(file.fileno()).st_size - HEADER))
         content += file.read(HEADER)  # where MP4 files often have theirs
