@@ -19,6 +19,7 @@ from tqdm import tqdm
 from command_line import log
 from folders import shown
 from members import ArchiveError
+from utils.files import reason
 
 ATTEMPTS = 5  # in a row that bring nothing new
 MOST_ATTEMPTS = 1000  # for a file that never ends
@@ -100,10 +101,13 @@ def succeeds(step: Callable[..., object], *arguments: object) -> bool:
     """Run a step and return whether it succeeded; log a failure in one line."""
     try:
         step(*arguments)
-    except (DownloadError, ArchiveError, OSError) as error:
+    except (DownloadError, ArchiveError) as error:
         log.error("%s", error)
-        return False
-    return True
+    except OSError as error:
+        log.error("%s: %s", error.filename, reason(error))
+    else:
+        return True
+    return False
 
 
 def file_name(url: str) -> str:
@@ -159,10 +163,10 @@ def fetch(url: str, part: Path) -> None:
     try:
         with source.answer, part.open("ab" if source.start else "wb") as file:
             copy(source, file, part.name.removesuffix(".part"))
-    except OSError:  # the disk is full
+    except OSError as error:  # the disk is full
         if source.size is None:  # there is no way to go on, and it may never end
             part.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(part)) from error
     had = size_of(part)
     if not had:
         raise BrokenTransferError("nothing came")
