@@ -122,12 +122,11 @@ def list_jobs(asked: Asked, found: Found, short_side: int) -> list[Job]:
     """Return a job for each video; raises UsageError for none, and for two with the same folder."""
     videos = asked.root / "videos"
     if not found.videos:
-        there = f"holds no videos{f', {count_others(found.others)}' if found.others else ''}"
-        if found.faults:
-            there = f"{label(found.faults[0][0])} {found.faults[0][1]}"
-        elif not videos.is_dir():
-            there = "no such folder"
-        raise UsageError(f"{videos}: {there}; get them with process_data/download_data.py")
+        others = f", {count_others(found.others)}" if found.others else ""
+        path, fault = found.faults[0] if found.faults else (videos, f"holds no videos{others}")
+        raise UsageError(
+            f"{shown(str(path))}: {fault}; get them with process_data/download_data.py"
+        )
     classes = _classes_of_splits(asked, found) if found.by_split else {}
     jobs = []
     for video in found.videos:
