@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -49,9 +50,11 @@ class Starter:
 
     def __init__(self, draws: bool = False):
         self.draws = draws
+        self.temporary = tempfile.TemporaryDirectory(dir="/tmp")  # in which killed runs leave some
+        environment = {**ENVIRONMENT, "TMPDIR": self.temporary.name}
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests" / "fork_server.py")],
-            env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.count = 0
         self.going: set[int] = set()
@@ -117,6 +120,7 @@ class Starter:
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
+        self.temporary.cleanup()
 
     def _ask(self, what: object) -> int:
         self.process.stdin.write(json.dumps(what) + "\n")

@@ -1,5 +1,6 @@
 """Programs as functions of their command line, for processes that fork_server.py forks."""
 
+import atexit
 import importlib
 import resource
 import runpy
@@ -35,6 +36,8 @@ def _exit_status(program: Callable[[], object]) -> int:
         program()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    finally:
+        atexit._run_exitfuncs()  # which a process that ends by itself calls, and a forked one not
     return 0
 
 

@@ -98,8 +98,9 @@ def failed_import(error: Exception) -> str | None:
     if package is None:
         return None
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    library = ", or the system's library that is named" if "shared object" in lines[-1] else ""
-    return (
-        f"{package.split('.')[0]} can't be imported ({lines[-1].strip()}): "
-        f"pip install -r requirements.txt{library}"
-    )
+    remedy = "pip install -r requirements.txt"
+    if "failed to map segment" in lines[-1] or "annot allocate memory" in lines[-1]:
+        remedy = "there is too little memory (ulimit -v)"
+    elif "shared object" in lines[-1]:
+        remedy += ", or the system's library that is named"
+    return f"{package.split('.')[0]} can't be imported ({lines[-1].strip()}): {remedy}"

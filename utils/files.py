@@ -19,6 +19,7 @@ REASONS = {
     errno.ELOOP: "symbolic links lead in a circle",
     errno.ENXIO: "is no regular file",  # a socket
     errno.EEXIST: "a file or a broken link has this name",
+    errno.EMFILE: "too many files are open (ulimit -n)",
 }
 FOLDERS_WITHOUT_FSYNC = (errno.EINVAL, errno.ENOTSUP)  # of some network and translated disks
 

@@ -211,6 +211,15 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(line, message, tmp_path, m
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_a_current_folder_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(*TINY, "--output_dir", tmp_path) == 2
+    told = "run_model.py: the current folder is gone (No such file or directory); cd to one\n"
+    assert capsys.readouterr().err == told
+
+
 def test_a_suffix_of_bytes_that_are_no_text_is_refused():
     with pytest.raises(UsageError, match=r"--suffix .*: is no UTF-8 text"):
         check(Config(suffix="\udcff"))

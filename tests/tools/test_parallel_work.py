@@ -51,7 +51,7 @@ def test_without_workers_the_script_itself_works():
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "No space left"),  # /dev/shm is full
-        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (OSError(errno.EMFILE, "Too many open files"), "too many files are open"),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "temporarily"),
         (RuntimeError("can't start new thread"), "new thread"),
     ],

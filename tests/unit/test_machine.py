@@ -39,7 +39,7 @@ DENIED = {
     "a full disk": (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left"),
     "a lost disk": (OSError(errno.EIO, "Input/output error", "a/b"), "a/b: Input/output error"),
     "no permission": (PermissionError(errno.EACCES, "Permission denied", "c"), "c: Permission"),
-    "no name": (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+    "no name": (OSError(errno.EMFILE, "Too many open files"), "too many files are open (ulimit"),
     "an error in a worker": (
         OSError("Caught OSError in DataLoader worker process 0.\nOriginal Traceback (most recent "
                 "call last):\n  File\nOSError: [Errno 5] Input/output error: 'x'\n"),
@@ -53,6 +53,10 @@ DENIED = {
         ImportError("libGL.so.1: cannot open shared object file", name="cv2"),
         "cv2 can't be imported (libGL.so.1: cannot open shared object file): pip install -r "
         "requirements.txt, or the system's library that is named",
+    ),
+    "no memory for a library": (
+        ImportError("libaom.so.3: failed to map segment from shared object", name="cv2"),
+        "memory ran out",
     ),
     "no package in a worker": (
         ImportError("Caught ImportError in DataLoader worker process 0.\nOriginal Traceback (most "
@@ -143,6 +147,9 @@ def test_uncaught_errors_of_the_program_keep_their_trace(monkeypatch, capsys):
     missing = ModuleNotFoundError("No module named 'torch'", name="torch")
     sys.excepthook(type(missing), missing, None)
     assert capsys.readouterr().err.startswith("a.py: torch can't be imported (No module")
+    unmapped = ImportError("libaom.so: failed to map segment from shared object", name="cv2")
+    sys.excepthook(type(unmapped), unmapped, None)
+    assert "object): there is too little memory (ulimit -v)" in capsys.readouterr().err
 
 
 def test_messages_of_one_line_stay_as_they_are():

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import sys
@@ -18,6 +19,7 @@ from forked import has_ended, wait_until
 from small_runs import ON_CPU
 from utils.config.flags import Config
 from utils.errors import LostWorkerError, RunError
+from utils.files import reason
 from utils.logs import start_logging
 from utils.samples import Batch, Fault
 
@@ -126,8 +128,8 @@ def test_workers_that_can_not_be_started_are_told(error, monkeypatch):
         raise error
 
     monkeypatch.setattr(os, "fork", fails)
-    text = getattr(error, "strerror", None) or error
-    with pytest.raises(RunError, match=rf"can't start 2 data workers \({text}\): lower --num_w"):
+    told = re.escape(f"can't start 2 data workers ({reason(error)}): lower --num_workers")
+    with pytest.raises(RunError, match=told):
         next(loader_of(2).batches(0))
     assert not unseen
 

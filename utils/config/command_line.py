@@ -33,7 +33,14 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see --help)")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse the flags; those of `args` that end in =-- are refused, which argparse makes []."""
+        """Parse the flags; those of `args` that end in =-- are refused, which argparse makes [].
+
+        Paths are relative to the current folder, so raises UsageError if that is gone.
+        """
+        try:
+            os.getcwd()
+        except OSError as error:
+            raise UsageError(f"the current folder is gone ({reason(error)}); cd to one") from None
         for argument in args or ():
             if argument.endswith("=--"):
                 self.error(f"argument {argument[:-3]}: expected one argument")
