@@ -103,4 +103,6 @@ def failed_import(error: Exception) -> str | None:
         remedy = "there is too little memory (ulimit -v)"
     elif "shared object" in lines[-1]:
         remedy += ", or the system's library that is named"
+    elif not isinstance(error, ImportError):
+        remedy += ", or correct the environment variable or the settings that it reads"
     return f"{package.split('.')[0]} can't be imported ({lines[-1].strip()}): {remedy}"

@@ -97,6 +97,9 @@ BROKEN = {
                      "(No module named 'apart_from_it'): pip install -r requirements.txt"),
     "another version's": ('raise RuntimeError("operator torchvision::nms does not exist")',
                           "(operator torchvision::nms does not exist): pip install"),
+    "wrong variable": ("float('x')",
+                       "(could not convert string to float: 'x'): pip install -r requirements.txt, "
+                       "or correct the environment variable or the settings that it reads"),
     "many lines": ('raise ImportError("\\n\\nREAD THIS\\n\\nOriginal error was: no luck\\n")',
                    "(Original error was: no luck): pip install"),
     "no words": ("assert False", "(AssertionError): pip install"),

@@ -126,7 +126,9 @@ def from_stored(stored: dict[str, Any]) -> Config:
         raise UsageError("stored configuration: is no dictionary")
     unknown = [str(name) for name in stored if name not in FIELDS]
     if unknown:
-        raise UsageError(f"stored configuration: unknown fields {', '.join(sorted(unknown)[:5])}")
+        names = ", ".join(sorted(unknown)[:5])
+        told = f"unknown fields {names}, perhaps of a newer version: update the program"
+        raise UsageError(f"stored configuration: {told}")
     try:
         for name, value in stored.items():
             check_type(name, value)
