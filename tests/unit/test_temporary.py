@@ -64,7 +64,13 @@ def test_where_no_folder_can_be_made_the_program_goes_on(monkeypatch):
 
 def test_what_is_compiled_stays_for_the_next_run(usual):
     with own_temporary_folder():
-        assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parent == usual
+        compiled = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+        compiled.mkdir()  # as torch does
+    assert not list(usual.iterdir())
+    with own_temporary_folder():
+        compiled.mkdir()
+        (compiled / "a.so").touch()
+    assert list(usual.rglob("*")) == [compiled, compiled / "a.so"]
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")

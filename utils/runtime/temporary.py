@@ -26,7 +26,8 @@ def own_temporary_folder() -> Iterator[None]:
         return
     environment, default = dict(os.environ), tempfile.tempdir
     tempfile.tempdir = os.environ["TMPDIR"] = folder
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{usual}/torchinductor_{os.getuid()}")
+    compiled = f"{usual}/torchinductor_{os.getuid()}"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", compiled)
     try:
         yield
     finally:
@@ -35,6 +36,8 @@ def own_temporary_folder() -> Iterator[None]:
             del os.environ[name]
             os.environ.update({name: environment[name]} if name in environment else {})
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # torch makes it without --compile too
+            os.rmdir(compiled)  # if it is empty
 
 
 def _new_folder(places: tuple[str, ...]) -> str | None:
