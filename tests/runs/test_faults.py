@@ -110,7 +110,7 @@ def test_a_stop_in_validation_loses_no_fault_of_the_training(tmp_path):
 ROOM = {  # phase: how many bytes a file may have from its first time on, what then can't be done
     "saving": (100_000, "write runs/{}/model/epoch2_unexp.pth.tar"),
     "recording": (1500, "write runs/{}/predictions.csv"),
-    "drawing": (20_000, "draw the pictures in runs/{}"),
+    "drawing": (20_000, "write runs/{}/loss_and_accuracy.png"),
 }
 
 
