@@ -29,7 +29,7 @@ from folders import shown, visible_folders
 from lists import UNWRITABLE, Video, writable
 from published_splits import SPLIT_LISTS, Splits
 from utils.config.datasets import DatasetInfo
-from utils.errors import UsageError
+from utils.errors import RunError, UsageError
 
 SHOWN = 10  # videos that are left out
 
@@ -62,9 +62,10 @@ def main(arguments: list[str]) -> int:
             log.info("%s: %d videos", path, len(rows))
         else:
             path.unlink(missing_ok=True)
-            log.error("%s: none of its %d videos has frames; not written", name, len(videos))
             empty.append(name)
-    return 1 if empty else 0
+    if empty:
+        raise RunError(f"not written, since none of its videos has frames: {first_few(empty)}")
+    return 0
 
 
 def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
