@@ -3,12 +3,15 @@
 They import what needs torch themselves: it takes seconds, which a test without torch saves.
 """
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from forked import Starter
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, which would switch it off for the tests too
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ def usual(monkeypatch):
     """$TMPDIR, at a short path."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
         yield Path(folder)
 
 
