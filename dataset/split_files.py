@@ -29,6 +29,7 @@ SEPARATORS = ",; \t"
 NUMBER = r'"?([0-9]{1,9})(?:\.0*)?"?'
 ROW = re.compile(rf"(.+)[,;\t] *{NUMBER}[,;\s]*")  # paths may hold commas
 CLASS = re.compile(rf"{NUMBER}([ ,;\t])(.+)")
+NO_NAMES = ("", ".", "..")
 
 
 class Row(NamedTuple):
@@ -149,7 +150,9 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, Row]]:
     for number, line in _numbered_lines(path):
         match = ROW.fullmatch(line)
         name = _unquoted(match[1]).replace("\\", "/").rstrip("/") if match else ""
-        if not match or not {"", ".", ".."}.isdisjoint(["", *name.split("/")][-2:]) or "\0" in name:
+        folder, _, video = name.rpartition("/")
+        class_name = folder.rpartition("/")[2]
+        if not match or class_name in NO_NAMES or video in NO_NAMES or "\0" in name:
             what = "is not 'path to the frames,number of frames'"
             remedy = "make it anew with process_data/write_csvs.py"
             raise _bad_line(path, number, line, what, remedy)
