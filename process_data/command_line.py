@@ -34,7 +34,7 @@ from folders import shown
 from utils.config.command_line import Parser, typed_path
 from utils.config.datasets import CATALOGUE, NAMES, VIDEOS, DatasetInfo, Variant
 from utils.config.flags import Config, split_folder
-from utils.files import reason, write_whole
+from utils.files import with_file, write_whole
 from utils.logs import open_streams
 from workers import Killed, bounded, results
 
@@ -157,8 +157,7 @@ def run_script(main: Callable[[list[str]], int]) -> NoReturn:
     except OSError as error:
         if error.errno is None:  # it doesn't come from the system
             raise
-        place = f"{error.filename}: " if error.filename is not None else ""
-        status, message = RunError.status, f"{place}{reason(error)}"
+        status, message = RunError.status, with_file(error)
     if message:
         with suppress(OSError):
             print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)

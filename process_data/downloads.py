@@ -19,7 +19,7 @@ from tqdm import tqdm
 from command_line import log
 from folders import shown
 from members import ArchiveError
-from utils.files import reason
+from utils.files import with_file
 
 ATTEMPTS = 5  # in a row that bring nothing new
 MOST_ATTEMPTS = 1000  # for a file that never ends
@@ -104,7 +104,7 @@ def succeeds(step: Callable[..., object], *arguments: object) -> bool:
     except (DownloadError, ArchiveError) as error:
         log.error("%s", error)
     except OSError as error:
-        log.error("%s: %s", error.filename, reason(error))
+        log.error("%s", with_file(error))
     else:
         return True
     return False

@@ -33,6 +33,11 @@ def reason(error: BaseException) -> str:
     return str(error).split("\n")[0] or type(error).__name__
 
 
+def with_file(error: OSError) -> str:
+    """Return the reason, behind the file that the error names, if it names one."""
+    return reason(error) if error.filename is None else f"{error.filename}: {reason(error)}"
+
+
 # ---- reading ----
 
 

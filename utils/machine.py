@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from utils.errors import RunError, Stopped, UsageError, failed_import
-from utils.files import reason
+from utils.files import with_file
 from utils.logs import log
 
 NO_MEMORY = (
@@ -46,8 +46,7 @@ def denied(error: Exception, to_lower: str) -> str | None:
     if not getattr(error, "errno", None) and (line := failed_import(error)):
         return line
     if isinstance(error, OSError):
-        cause = reason(error) if error.errno else text
-        return f"{error.filename}: {cause}" if error.filename is not None else cause
+        return with_file(error) if error.errno else text
     if "can't start new thread" in text:
         return "the system allows no more threads: raise the limit (ulimit -u)"
     if text.startswith("CUDA error") and not any(word in text for word in BUGS_ON_GPUS):
