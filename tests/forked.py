@@ -17,7 +17,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 # one thread, so that every process rounds alike, and none waits for a busy core
 ENVIRONMENT = {
-    **os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    **os.environ, "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "process_data", ROOT / "tests"))),
 }  # fmt: skip
 LIMIT = 240  # seconds, for whatever is waited for; nothing takes as long
 NO_FAULT = ("meet_nothing",)

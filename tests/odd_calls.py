@@ -25,7 +25,6 @@ def draw(flags: list[str]) -> int:
 def _script(name: str, flags: list[str]) -> int:
     """Run a script of process_data as `python process_data/NAME.py` does."""
     sys.argv = [f"{name}.py", *flags]
-    sys.path.insert(0, str(faulty_run.__file__.rpartition("tests")[0] + "process_data"))
     script = importlib.import_module(name)
     run_script = importlib.import_module("command_line").run_script
     return _exit_status(lambda: run_script(script.main))
