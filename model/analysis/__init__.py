@@ -1,0 +1,1 @@
+"""Record what a network responds to each image, in activations and errors."""

@@ -1,0 +1,1 @@
+"""Analyses of trained networks: what was recorded, what is computed from it, and its page."""
