@@ -181,7 +181,8 @@ class Saver:
         path = self.path(state.epoch)
         if phase in state.best and state.best[phase].epoch == state.epoch and path.exists():
             checkpoints.keep_best(self.folder, path, state.epoch, phase)
-        checkpoints.prune(self.folder, set(self.samples.landmark_epochs))
+        landmarks = self.samples.landmark_epochs  # an analysis compares each with the one before
+        checkpoints.prune(self.folder, {epoch - back for epoch in landmarks for back in (0, 1)})
 
     def _best_file(self, phase: str) -> Path:
         return self.folder / checkpoints.best_name(self.state.best[phase].epoch, phase)
