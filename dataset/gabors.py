@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,19 @@ class Layouts:
     num_gabors: int
     per_clip: bool
     own_U: bool
+
+
+class Recipe(NamedTuple):
+    """All that a clip is drawn from: its M images, and G patches of each.
+
+    `layouts` has one for each image. `orientations` `[M, G]` are those of the patches, in degrees
+    and NaN in G. `augmentation` holds a draw for each image.
+    """
+
+    plan: ClipPlan
+    layouts: list[Layout]
+    orientations: np.ndarray
+    augmentation: Draw
 
 
 # Kept, as all clips of an epoch share them. Training and validation have the same layouts, of up to
@@ -105,24 +119,58 @@ class GaborDataset:
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         epoch, index = key
+        recipe = self.recipe(epoch, index)
+        frames = recipe.plan.frames.reshape(self.num_blocks, self.seq_len)
+        labels = self._labels(recipe.plan)  # [N, L, 2]
+        if self.static_blocks:
+            frames = frames[:, :1]
+        images = self.draw(recipe)  # [M, 1, H, W]
+        clip = torch.from_numpy(images)[torch.from_numpy(frames)]  # [N, L, 1, H, W]
+        clip = clip.transpose(1, 2).expand(-1, 3, -1, -1, -1)  # [N, C, L, H, W]
+        return Batch(clip, torch.from_numpy(labels), torch.tensor(index))
+
+    def labels(self, epoch: int, index: int) -> np.ndarray:
+        """Return the labels of a clip's sample, (class, is_U) of each frame, `[N, L, 2]`.
+
+        Nothing is drawn, so that the labels of all clips of an epoch take little time.
+        """
+        return self._labels(self.recipe(epoch, index).plan)
+
+    def recipe(self, epoch: int, index: int) -> Recipe:
+        """Return what the clip is drawn from; all of a clip's randomness is in it."""
         num_frames = self.num_blocks * self.seq_len
         rng = stream(self.seed, "gabors", self.mode, epoch, index)
         session = self._session(num_frames, epoch, index)
         plan = plan_clip(rng, self.sequences, num_frames, epoch, session)  # of M images
         jitter = draw_jitter(rng, len(plan.images), self.layouts.num_gabors)  # [M, G]
-        orientations = plan.mean_orientations(self.sequences.design)[:, None] + jitter
-        draw = self.preset.draw(
+        augmentation = self.preset.draw(
             stream(self.seed, "augmentation", self.mode, epoch, index), len(jitter), CANVAS, CANVAS
         )
-        images = self._draw(self._layouts(plan, epoch, index), orientations, draw)  # [M, 1, H, W]
+        return Recipe(
+            plan,
+            self._layouts(plan, epoch, index),
+            plan.mean_orientations(self.sequences.design)[:, None] + jitter,
+            augmentation,
+        )
 
+    def draw(self, recipe: Recipe) -> np.ndarray:
+        """Draw and augment the recipe's images, uint8 `[M, 1, img_dim, img_dim]`."""
+        pixels = None
+        if gray_pixels.only_picks_pixels(self.preset):
+            pixels = gray_pixels.nearest_pixels(CANVAS, self.preset.img_dim)
+        centres, sizes = map(np.stack, zip(*recipe.layouts, strict=True))  # [M, G, 2], [M, G]
+        design = self.sequences.design
+        images = draw_images(
+            centres, sizes, recipe.orientations, design=design, rows=pixels, columns=pixels
+        )[:, None]
+        if pixels is None:
+            images = gray_pixels.geometry(images, self.preset, recipe.augmentation)
+        return gray_pixels.colour(images, recipe.augmentation)
+
+    def _labels(self, plan: ClipPlan) -> np.ndarray:
+        """Return (class, is_U) of each frame, `[N, L, 2]`."""
         frames = plan.frames.reshape(self.num_blocks, self.seq_len)
-        labels = self.class_table.labels(plan.images, plan.orientation)[frames]  # [N, L, 2]
-        if self.static_blocks:
-            frames = frames[:, :1]
-        clip = torch.from_numpy(images)[torch.from_numpy(frames)]  # [N, L, 1, H, W]
-        clip = clip.transpose(1, 2).expand(-1, 3, -1, -1, -1)  # [N, C, L, H, W]
-        return Batch(clip, torch.from_numpy(labels), torch.tensor(index))
+        return self.class_table.labels(plan.images, plan.orientation)[frames]
 
     def _session(self, num_frames: int, epoch: int, index: int) -> Session | None:
         """Return the epoch's session from the clip's first sequence on."""
@@ -140,17 +188,3 @@ class GaborDataset:
         codes = plan.images if self.layouts.own_U else np.where(plan.images == U, D, plan.images)
         design, num_gabors = self.sequences.design, self.layouts.num_gabors
         return [layout_of(design, num_gabors, self.seed, IMAGES[code], *clip) for code in codes]
-
-    def _draw(self, layouts: list[Layout], orientations: np.ndarray, draw: Draw) -> np.ndarray:
-        """Draw and augment M images, uint8 `[M, 1, H, W]`, of patches with these orientations."""
-        pixels = None
-        if gray_pixels.only_picks_pixels(self.preset):
-            pixels = gray_pixels.nearest_pixels(CANVAS, self.preset.img_dim)
-        centres, sizes = map(np.stack, zip(*layouts, strict=True))  # [M, G, 2], [M, G]
-        design = self.sequences.design
-        images = draw_images(
-            centres, sizes, orientations, design=design, rows=pixels, columns=pixels
-        )[:, None]
-        if pixels is None:
-            images = gray_pixels.geometry(images, self.preset, draw)
-        return gray_pixels.colour(images, draw)

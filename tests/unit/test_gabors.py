@@ -319,3 +319,15 @@ def test_labels_equal_a_slow_loop_over_the_frames(look, design, image_len, roll,
             assert (data.classes[number].name, is_U) == (name, letter == "U")
             seen.add(letter)
     assert seen >= set("ABCDG")
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("image_len", [5, 3])
+def test_labels_can_be_had_without_the_sample(design, image_len, monkeypatch):
+    data = make(design=DESIGNS[design], roll=True, shift_frames=True, image_len=image_len)
+    samples = {key: data[key] for key in itertools.product((2, UNEXP_EPOCH), range(10))}
+    monkeypatch.setattr(gabors, "draw_images", None)  # nothing is drawn
+    for (epoch, index), sample in samples.items():
+        labels = data.labels(epoch, index)
+        assert labels.dtype == sample.labels.numpy().dtype
+        np.testing.assert_array_equal(labels, sample.labels)
