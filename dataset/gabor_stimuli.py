@@ -87,6 +87,27 @@ def draw_jitter(rng: np.random.Generator, num_images: int, num_gabors: int) -> n
     return np.degrees(rng.vonmises(0, JITTER_KAPPA, (num_images, num_gabors)))
 
 
+def place_patches(
+    centres: np.ndarray,
+    sizes: np.ndarray,
+    orientations: np.ndarray,
+    *,
+    design: Design,
+    deg_per_pix: float = FIELD_DEG / CANVAS,
+) -> Patches:
+    """Return the patches as they are drawn: in whole sizes and where the design places centres.
+
+    The arguments are those of `draw_images`.
+    """
+    nominal_pixels = np.asarray(sizes, np.float64) / deg_per_pix
+    pixels = design.to_pixels(SIZE_PER_NOMINAL * nominal_pixels)
+    frequencies = 1 / pixels
+    if design.cycles_per_deg is not None:
+        frequencies[:] = design.cycles_per_deg * deg_per_pix
+    places = design.place(np.asarray(centres, np.float64))
+    return Patches(places, pixels / SIGMAS_PER_SIZE, frequencies, np.radians(orientations))
+
+
 def draw_images(
     centres: np.ndarray,
     sizes: np.ndarray,
@@ -112,14 +133,13 @@ def draw_images(
     images = np.full((len(orientations), len(rows), len(columns)), design.background, np.uint8)
     drawn = ~np.isnan(orientations).all(axis=1)
     if drawn.any():
-        nominal_pixels = np.asarray(sizes, np.float64)[drawn] / deg_per_pix
-        pixels = design.to_pixels(SIZE_PER_NOMINAL * nominal_pixels)
-        frequencies = 1 / pixels
-        if design.cycles_per_deg is not None:
-            frequencies[:] = design.cycles_per_deg * deg_per_pix
-        places = design.place(np.asarray(centres, np.float64)[drawn])
-        angles = np.radians(orientations[drawn])
-        patches = Patches(places, pixels / SIGMAS_PER_SIZE, frequencies, angles)
+        patches = place_patches(
+            np.asarray(centres)[drawn],
+            np.asarray(sizes)[drawn],
+            orientations[drawn],
+            design=design,
+            deg_per_pix=deg_per_pix,
+        )
         images[drawn] = design.quantise(design.compose(patches, rows, columns))
     return images
 
