@@ -40,6 +40,12 @@ class Recipe(NamedTuple):
     orientations: np.ndarray
     augmentation: Draw
 
+    @property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """The centres `[M, G, 2]` and sizes `[M, G]` of all patches, as in their layouts."""
+        centres, sizes = map(np.stack, zip(*self.layouts, strict=True))
+        return centres, sizes
+
 
 # Kept, as all clips of an epoch share them. Training and validation have the same layouts, of up to
 # six image types, but a session each.
@@ -158,8 +164,7 @@ class GaborDataset:
         pixels = None
         if gray_pixels.only_picks_pixels(self.preset):
             pixels = gray_pixels.nearest_pixels(CANVAS, self.preset.img_dim)
-        centres, sizes = map(np.stack, zip(*recipe.layouts, strict=True))  # [M, G, 2], [M, G]
-        design = self.sequences.design
+        design, (centres, sizes) = self.sequences.design, recipe.places
         images = draw_images(
             centres, sizes, recipe.orientations, design=design, rows=pixels, columns=pixels
         )[:, None]

@@ -1,0 +1,72 @@
+"""A film of gray frames, and pictures of single ones. The film is lossy, the pictures are not."""
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from utils.errors import RunError
+from utils.files import writing
+
+CODEC = "mp4v"  # MPEG-4, which OpenCV's own FFmpeg writes everywhere
+
+
+class Film:
+    """A context that writes square frames of `side` pixels to an .mp4 file.
+
+    Frames of other sizes are enlarged or shrunk to the nearest pixels. Raises RunError where OpenCV
+    can't write films, and at the end if the file doesn't hold all frames.
+    """
+
+    def __init__(self, path: Path, side: int, ms_per_frame: float):
+        self.path = path
+        self.side = side
+        self.rate = 1000 / ms_per_frame
+        self.frames = 0
+
+    def __enter__(self) -> "Film":
+        code = cv2.VideoWriter.fourcc(*CODEC)
+        size = (self.side, self.side)
+        self.writer = cv2.VideoWriter(str(self.path), code, self.rate, size, isColor=False)
+        if not self.writer.isOpened():
+            raise RunError(
+                f"{self.path}: OpenCV can't write a film here ({CODEC}, {self.side} pixels, "
+                f"{self.rate:g} frames/s); pip install opencv-python, or take other numbers"
+            )
+        return self
+
+    def write(self, image: np.ndarray, times: int) -> None:
+        """Show an image, uint8 `[H, W]`, for so many frames."""
+        frame = cv2.resize(image, (self.side, self.side), interpolation=cv2.INTER_NEAREST_EXACT)
+        for _ in range(times):
+            self.writer.write(frame)
+        self.frames += times
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.writer.release()
+        # OpenCV says nothing of a full disk
+        if kind is None and (there := frames_of(self.path)) != self.frames:
+            raise RunError(
+                f"{self.path}: holds {there} of {self.frames} frames; is there room on the disk?"
+            )
+
+
+def frames_of(path: Path) -> int:
+    """Return the number of frames that a film says it has, 0 for a file that is no film."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    finally:
+        capture.release()
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write a gray image, uint8 `[H, W]`, as a PNG file; raises RunError."""
+    with writing(path):
+        path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
