@@ -1,0 +1,183 @@
+"""Pictures of RSMs, the correlations of blocks' response vectors with each other."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.typing import ColorType
+
+from utils.analysis import panels
+from utils.analysis.recorded import POST, Pass, read_pass
+from utils.analysis.results import Results
+from utils.errors import UsageError
+from utils.plots import figures
+from utils.plots.breakdowns import TYPE_ORDER
+
+KIND = "activation"  # that is shown; errors are in the tables
+SIDE = 1.95  # inches of a matrix
+STRIP = 0.035  # width of the strips of colours, as a share of the matrix' side
+LEAST_SPAN = 0.05  # share of the side that a name needs
+COLOURS = matplotlib.colormaps["RdBu_r"].resampled(51)  # few, which makes small files
+
+
+class Shown(NamedTuple):
+    """The RSM of each module at one epoch, and the image and orientation of its blocks."""
+
+    epoch: int
+    matrices: dict[str, np.ndarray]
+    labels: pd.DataFrame
+
+
+def read_shown(results: Results) -> list[Shown]:
+    """Read the RSMs at the landmarks; raises UsageError for files that don't fit together."""
+    shown = []
+    for epoch in results.landmarks("rsm"):
+        of = Pass(epoch, POST)
+        names = {module: f"{of.name}_{module}_{KIND}" for module in results.modules}
+        rows_name = f"{of.name}_rows"
+        arrays = results.arrays("rsm.npz", [rows_name, *names.values()])
+        if rows_name not in arrays or of not in results.passes:
+            continue
+        blocks = read_pass(results.folder, of).blocks
+        rows = arrays[rows_name].astype(np.int64)
+        if len(rows) and rows.max(initial=0) >= len(blocks):
+            raise UsageError(f"{results.folder}: rsm.npz is of other passes; compute again")
+        matrices = {m: arrays[name] for m, name in names.items() if name in arrays}
+        labels = blocks.iloc[rows][["image", "orientation"]].reset_index(drop=True)
+        if all(matrix.shape == (len(rows), len(rows)) for matrix in matrices.values()):
+            shown.append(Shown(epoch, matrices, labels))
+    return shown
+
+
+def draw_rsm(results: Results, shown: Sequence[Shown], outer: str) -> Figure:
+    """Draw a row of RSMs per module and a column per landmark, sorted by `outer` first.
+
+    `outer` is "image" or "orientation". Colours are symmetric around 0.
+    """
+    modules = [m for m in results.modules if any(m in one.matrices for one in shown)]
+    size = (0.9 + (SIDE + 0.25) * len(shown), 0.55 + (SIDE + 0.22) * len(modules))
+    figure = Figure(size, layout="compressed")
+    grid = figure.subplots(len(modules), len(shown), squeeze=False)
+    end = shared_end([m for one in shown for m in one.matrices.values()])
+    colours = COLOURS.with_extremes(bad=figures.NO_DATA)
+    room = 15 + 4.2 * longest_name(shown[0].labels, outer)
+    for module, row in zip(modules, grid, strict=True):
+        for one, axes in zip(shown, row, strict=True):
+            order = sort_blocks(one.labels, outer)
+            matrix = one.matrices.get(module)
+            axes.set(xticks=[], yticks=[])
+            if matrix is None or not len(matrix):
+                axes.set_visible(False)
+                continue
+            image = axes.imshow(
+                np.ma.masked_invalid(matrix[np.ix_(order, order)]), cmap=colours, vmin=-end,
+                vmax=end, interpolation="nearest", extent=(0, 1, 1, 0),
+            )  # fmt: skip
+            labels = one.labels.iloc[order]
+            draw_strips(axes, labels, outer, beside=axes is row[0], below=axes in grid[-1])
+            axes.spines[:].set_visible(False)
+            if axes in grid[0]:
+                axes.set_title(f"After epoch {one.epoch}, n = {len(matrix)}")
+        row[0].set_ylabel(panels.module_name(module), fontsize=9, labelpad=room)
+    scale = figure.colorbar(
+        image, ax=grid, anchor=(0, 1), aspect=15, pad=0.02, shrink=min(1.0, 1.5 / size[1])
+    )
+    scale.set_label("Correlation of two blocks")
+    scale.outline.set_visible(False)
+    return figure
+
+
+def shared_end(matrices: Sequence[np.ndarray]) -> float:
+    """Return the largest size of a correlation outside the diagonals, at least 0.05."""
+    sizes = [np.abs(m[~np.eye(len(m), dtype=bool)]) for m in matrices]
+    values = np.concatenate(sizes) if sizes else np.empty(0)
+    values = values[np.isfinite(values)]
+    return max(0.05, float(np.percentile(values, 99.5))) if len(values) else 1.0
+
+
+def sort_blocks(labels: pd.DataFrame, outer: str) -> np.ndarray:
+    """Return the order of blocks by image and then orientation, or the reverse; G comes last."""
+    images = labels["image"]
+    known = {name: place for place, name in enumerate(TYPE_ORDER)}
+    others = {name: place for place, name in enumerate(sorted(set(images)))}
+    place = images.map(known if set(images) <= set(known) else others).to_numpy()
+    turn = labels["orientation"].fillna(np.inf).to_numpy()
+    return np.lexsort((turn, place) if outer == "image" else (place, turn))
+
+
+def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, below: bool) -> None:
+    """Mark the groups of blocks at the left and lower sides by colours, and name them there.
+
+    Beside the outer groups lie the inner ones; classes without orientations have no inner ones.
+    """
+    inner = "orientation" if outer == "image" else "image"
+    columns = [outer, inner] if labels["orientation"].notna().any() else ["image"]
+    for depth, column in enumerate(reversed(columns)):
+        low = 1 + STRIP * (0.4 + 1.2 * depth)
+        groups = list_groups(labels, columns if column != outer else [outer], column)
+        for group in groups:
+            size = group.end - group.start
+            for start, width, bottom, height in (
+                (1 - low - STRIP, STRIP, group.start, size), (group.start, size, low, STRIP)
+            ):  # fmt: skip
+                axes.add_patch(
+                    matplotlib.patches.Rectangle(
+                        (start, bottom), width, height, color=group.colour, lw=0, clip_on=False
+                    )
+                )
+            if column != columns[0] or size < LEAST_SPAN:
+                continue
+            middle, edge = group.start + size / 2, low + 1.6 * STRIP
+            look = {"fontsize": 7, "parse_math": False, "clip_on": False}
+            if beside:
+                axes.text(1 - edge, middle, group.name, ha="right", va="center", **look)
+            if below:
+                turned = 90 if len(group.name) > 2 and size < 0.034 * len(group.name) else 0
+                axes.text(middle, edge, group.name, ha="center", va="top", rotation=turned, **look)
+    for group in list_groups(labels, [outer], outer)[1:]:
+        axes.axhline(group.start, color="black", lw=0.35, alpha=0.6)
+        axes.axvline(group.start, color="black", lw=0.35, alpha=0.6)
+
+
+def longest_name(labels: pd.DataFrame, outer: str) -> int:
+    """Return how many characters the longest name of an outer group that is shown has."""
+    order = sort_blocks(labels, outer)
+    spans = list_groups(labels.iloc[order], [outer], outer)
+    return max((len(s.name) for s in spans if s.end - s.start >= LEAST_SPAN), default=0)
+
+
+class Span(NamedTuple):
+    """Neighbouring blocks that are alike, from `start` to `end` as shares of the side."""
+
+    name: str
+    start: float
+    end: float
+    colour: ColorType
+
+
+def list_groups(labels: pd.DataFrame, by: list[str], column: str) -> list[Span]:
+    """Return the spans of blocks whose columns `by` are equal, named and coloured by `column`."""
+    texts = labels[by].astype(dict.fromkeys(by, "object")).fillna("")
+    is_new = texts.ne(texts.shift()).any(axis=1).to_numpy()
+    starts = np.flatnonzero(is_new)
+    ends = np.append(starts[1:], len(labels))
+    colours = panels.class_colours(sorted(set(labels["image"])), labels["image"].value_counts())
+    spans = []
+    for start, end in zip(starts, ends, strict=True):
+        value = labels[column].iloc[start]
+        name, colour = name_and_colour(value, colours)
+        spans.append(Span(name, start / len(labels), end / len(labels), colour))
+    return spans
+
+
+def name_and_colour(value: str | float, colours: dict[str, ColorType]) -> tuple[str, ColorType]:
+    """Return how an image or an orientation is named and coloured."""
+    if isinstance(value, str):
+        return panels.shortened(value, 12), colours.get(value, figures.NO_DATA)
+    return (
+        (f"{value:g}°", figures.angle_colour(value)) if np.isfinite(value) else ("none", "#DDDDDD")
+    )
