@@ -167,9 +167,9 @@ def run_folder(others: list[str]) -> Path | None:
 def config_of_flags(arguments: list[str]) -> Config:
     """Return the configuration that flags of run_model.py make with Gabors; raises UsageError."""
     typed = command_line.parse(["--dataset", GABORS, *arguments])
-    for name in sorted(fields_on_resume("start") & typed.keys()):
-        raise UsageError(f"--{name}: is for run_model.py; leave it out")
-    typed.pop("local_rank", None)
+    starts = sorted(typed.keys() & fields_on_resume("start") | typed.keys() - FIELDS.keys())
+    if starts:
+        raise UsageError(f"--{starts[0]}: is for run_model.py alone; leave it out")
     config = dataclasses.replace(Config(), **typed)
     check(config)
     return config
