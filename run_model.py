@@ -4,11 +4,12 @@
     run_model.py --resume RUN_FOLDER    go on with a run
     run_model.py [flags] --resume auto  go on with the run of these flags, or start it
     run_model.py --test CHECKPOINT      test a trained lc-rnn
+    run_model.py --analysis RUN_FOLDER  analyse a run's responses; --analysis alone: in training
 
 The program's walk: flags → configuration → what to start from → loaders and model → weights → run
-folder → epochs, or one pass of a test. It finds what is wrong before it makes the folder. Modules
-that import torch are imported after the flags are parsed, so that wrong flags are reported at
-once. With torchrun or srun this is one process per device of several; `--gpu 0,1` starts them.
+folder → epochs, or passes of a test or an analysis. It finds what is wrong before it makes the
+folder. Modules that import torch are imported after the flags are parsed, so that wrong flags are
+reported at once. With torchrun or srun this is one process per device; `--gpu 0,1` starts them.
 """
 
 from utils.errors import tell_failed_imports
@@ -20,6 +21,7 @@ if __name__ == "__main__":
 
 import dataclasses
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,12 +38,14 @@ from utils.runtime.processes import ALONE, Processes
 from utils.runtime.temporary import own_temporary_folder
 
 if TYPE_CHECKING:
+    from model.analysis.walk import Analysis
     from model.training.learner import Learner
     from model.training.saving import State
     from utils.runs.locks import RunLocks
     from utils.runs.positions import Position
     from utils.runs.starts import Start
-    from utils.samples import ClassInfo, Loader
+    from utils.runtime.device import Runtime
+    from utils.samples import Loader, Samples
 
 SAVING_MEMORY = "--batch_size, --img_dim or --num_workers, or take --grad_checkpoint"
 
@@ -63,9 +67,9 @@ class Parts(NamedTuple):
     learner: "Learner"
 
     @property
-    def classes(self) -> "tuple[ClassInfo, ...]":
-        """The classes of the data set."""
-        return next(iter(self.loaders.values())).samples.classes
+    def samples(self) -> "Samples":
+        """The first mode's data set; all have the same classes."""
+        return next(iter(self.loaders.values())).samples
 
 
 def main(arguments: list[str]) -> int:
@@ -103,7 +107,8 @@ def main(arguments: list[str]) -> int:
 
 def check_typed(typed: dict[str, Any]) -> None:
     """Raise UsageError for wrong values, if the flags alone make the configuration."""
-    if not typed.get("test") and typed.get("resume", command_line.AUTO) == command_line.AUTO:
+    stored = typed.get("test") or "analysed" in typed
+    if not stored and typed.get("resume", command_line.AUTO) == command_line.AUTO:
         check(dataclasses.replace(Config(), **typed))
 
 
@@ -126,6 +131,8 @@ def run(typed: dict[str, Any], processes: Processes) -> None:
             start = processes.from_first(lambda: find_start(typed, processes.count, locks))
             if start.config.test:
                 test(program, start)
+            elif "analysed" in typed:
+                analyse(program, start.config, start.folder or Path())
             else:
                 train(program, start)
         finally:
@@ -149,6 +156,9 @@ def train(program: Program, start: "Start") -> None:
         log.info("resuming %s %s", folder, where)
         if state.epoch >= config.num_epochs:
             log.info("the run has reached its epochs already; a larger --num_epochs trains on")
+    analysis = None
+    if config.analysis:
+        analysis = analysis_of(program, config, folder, parts.learner.runtime, parts.samples)
     training = TrainingRun(
         config,
         learner=parts.learner,
@@ -157,8 +167,11 @@ def train(program: Program, start: "Start") -> None:
         state=state,
         position=position,
         interrupts=program.interrupts,
+        look=analysis.catch_up_if_free if analysis else None,
     )
     state = training.run()
+    if analysis:
+        analysis.finish_if_free()
     if program.processes.leads:
         report(folder, state.text())
         best = training.saver.best_path()
@@ -175,17 +188,51 @@ def test(program: Program, start: "Start") -> None:
 
     config = start.config
     parts = build(config, ("test",), program)
+    classes = parts.samples.classes
     if start.content is not None:
         listed = None
         if config.class_index:
-            listed = read_class_names(Path(config.class_index), parts.classes)
-        load_classifier(parts.learner.model, start.content, parts.classes, config.test, listed)
+            listed = read_class_names(Path(config.class_index), classes)
+        load_classifier(parts.learner.model, start.content, classes, config.test, listed)
     folder = program.processes.from_first(lambda: open_folder(program, start, parts))
-    loader = parts.loaders["test"]
-    accuracies = test_run(config, parts.learner, loader, folder, program.interrupts)
+    accuracies = test_run(config, parts.learner, parts.loaders["test"], folder, program.interrupts)
     if program.processes.leads:
-        texts = [*map(accuracy_text, accuracies), f"chance {1 / len(parts.classes):.1%}"]
+        texts = [*map(accuracy_text, accuracies), f"chance {1 / len(classes):.1%}"]
         report(folder, "; ".join(texts))
+
+
+def analyse(program: Program, config: Config, run_folder: Path) -> None:
+    """Record a run's responses at its landmark epochs, compute and draw, and print the result."""
+    from dataset.build import build_dataset
+    from utils.runtime.device import start_runtime
+
+    processes = program.processes  # each takes whole batches
+    shared = dataclasses.replace(config, batch_size=config.batch_size * processes.count)
+    runtime, samples = start_runtime(shared, processes), build_dataset(config, "train")
+    processes.require_equal("training sets", len(samples))
+    analysis = analysis_of(program, config, run_folder, runtime, samples)
+    result = analysis.run()
+    if processes.leads:
+        report(analysis.folder, result, "analysis")
+
+
+def analysis_of(
+    program: Program, config: Config, run_folder: Path, runtime: "Runtime", samples: "Samples"
+) -> "Analysis":
+    """Make the analysis of a run with this training set."""
+    from dataset.build import build_analysed_loader
+    from model.analysis.walk import Analysis
+
+    flag = "--analysis" if "analysed" in program.typed else "--resume"
+    return Analysis(
+        run_folder,
+        config,
+        runtime,
+        samples=samples,
+        make_loader=partial(build_analysed_loader, config, runtime),
+        interrupts=program.interrupts,
+        remedy=f"to go on: run_model.py {flag} {run_folder}",
+    )
 
 
 def build(config: Config, modes: tuple[str, ...], program: Program) -> Parts:
@@ -226,20 +273,22 @@ def open_folder(
     program: Program, start: "Start", parts: Parts, state: "State | None" = None
 ) -> Path:
     """Make the run's folder, or reopen it after the state's epoch."""
+    from model.analysis.passes import forget_later
     from utils.runs.starts import new_folder, reopen_folder
 
     if start.folder is None:
         return new_folder(
-            start.config, program.typed, parts.environment, parts.classes, program.locks
+            start.config, program.typed, parts.environment, parts.samples.classes, program.locks
         )
     epoch = -1 if state is None else state.epoch
+    forget_later(start.folder, epoch)
     return reopen_folder(start, start.folder, epoch, program.typed, parts.environment)
 
 
-def report(folder: Path, result: str) -> None:
+def report(folder: Path, result: str, what: str = "run folder") -> None:
     """Print the folder, the result and the names of the pictures."""
     pictures = sorted(path.name for path in folder.glob("*.png"))
-    text = f"run folder: {folder}\nresult: {result}\npictures: {', '.join(pictures) or 'none'}"
+    text = f"{what}: {folder}\nresult: {result}\npictures: {', '.join(pictures) or 'none'}"
     try:
         print(text, flush=True)
     except OSError as error:  # the reader has gone, or the disk is full

@@ -1,5 +1,6 @@
 """From a configuration to a run's data sets and loaders."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -73,6 +74,36 @@ def build_dataset(config: Config, mode: str) -> Samples:
     return KINDS[CATALOGUE[config.dataset].kind].build(config, mode)
 
 
+def build_analysed_loader(config: Config, runtime: Runtime) -> ClipLoader:
+    """Build the loader of the training clips that an analysis records; raises UsageError.
+
+    U images appear in every epoch. Batches are as in training with one process: whole ones alone,
+    in the same order. Several processes take turns with them.
+    """
+    most = None
+    if config.analysis_len:
+        most = config.analysis_len // config.batch_size
+        if not most:
+            raise UsageError(
+                f"--analysis_len {config.analysis_len}: is less than a batch of "
+                f"{config.batch_size} clips; raise it"
+            )
+    config = dataclasses.replace(config, unexp_epoch=0)
+    samples, processes = build_dataset(config, "train"), runtime.processes
+    order = EpochBatches(
+        len(samples),
+        config.batch_size,
+        seed=config.seed,
+        mode="train",
+        shuffle=True,
+        fewest=config.batch_size,
+        processes=processes,
+        whole=True,
+        most=most,
+    )
+    return loader_of(samples, order, config, runtime)
+
+
 def build_loader(config: Config, mode: str, runtime: Runtime) -> ClipLoader:
     """Build the loader of a mode; raises UsageError if the data set is smaller than one batch.
 
@@ -103,6 +134,13 @@ def build_loader(config: Config, mode: str, runtime: Runtime) -> ClipLoader:
         even=even,
         processes=processes,
     )
+    return loader_of(samples, order, config, runtime)
+
+
+def loader_of(
+    samples: Samples, order: EpochBatches, config: Config, runtime: Runtime
+) -> ClipLoader:
+    """Return the loader of a data set in that order, with the configured workers."""
     return ClipLoader(
         samples,
         order,

@@ -27,13 +27,13 @@ from utils.streams import stream
 class EpochBatches:
     """The (epoch, index) keys of one rank's batches, in the order of an epoch.
 
-    Each rank gets its part of every batch. Batches with fewer items than ranks aren't divided: of
-    `count` ranks, each gets every `count`-th batch. A rank's last batch may be empty, so that all
-    ranks have the same number of batches.
+    Each rank gets its part of every batch. Batches with fewer items than ranks, and all batches
+    with `whole`, aren't divided: of `count` ranks, each gets every `count`-th batch. A rank's last
+    batch may be empty, so that all ranks have the same number of batches.
 
-    A last batch with fewer than `fewest` items is left out. With `even`, a batch that can't be
-    divided evenly loses its last items. `epoch`, and the number `done` of its batches to skip, are
-    set before each pass.
+    A last batch with fewer than `fewest` items is left out, and so are those after the first
+    `most` batches. With `even`, a batch that can't be divided evenly loses its last items. `epoch`,
+    and the number `done` of its batches to skip, are set before each pass.
     """
 
     length: int
@@ -44,16 +44,23 @@ class EpochBatches:
     fewest: int
     even: bool = False
     processes: Processes = ALONE
+    whole: bool = False
+    most: int | None = None
     epoch: int = 0
     done: int = 0
 
     def __post_init__(self) -> None:
-        self.divided = self.batch_size >= self.processes.count
+        self.divided = self.batch_size >= self.processes.count and not self.whole
 
     def __len__(self) -> int:
+        return self.total if self.divided else -(-self.total // self.processes.count)
+
+    @property
+    def total(self) -> int:
+        """The number of batches of all ranks, each batch counted once."""
         whole, rest = divmod(self.length, self.batch_size)
         batches = whole + (rest >= max(1, self.fewest))
-        return batches if self.divided else -(-batches // self.processes.count)
+        return batches if self.most is None else min(batches, self.most)
 
     def numbers(self) -> list[int]:
         """Return the place in the epoch of each batch that is still to come."""
@@ -61,14 +68,19 @@ class EpochBatches:
         steps = range(self.done, len(self))
         return [step if self.divided else step * count + rank for step in steps]
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = list(range(self.length))
+    def batches_of(self, epoch: int) -> list[list[int]]:
+        """Return the indices of each batch of an epoch, before ranks share them."""
+        order, size = list(range(self.length)), self.batch_size
         if self.shuffle:
-            rng = stream(self.seed, "order", self.mode, self.epoch)
+            rng = stream(self.seed, "order", self.mode, epoch)
             order = rng.permutation(self.length).tolist()
+        return [order[number * size : (number + 1) * size] for number in range(self.total)]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        batches = self.batches_of(self.epoch)
         rank, count = self.processes.rank, self.processes.count
         for number in self.numbers():
-            indices = order[number * self.batch_size : (number + 1) * self.batch_size]
+            indices = batches[number] if number < len(batches) else []
             if self.divided:
                 size = len(indices) - (len(indices) % count if self.even else 0)
                 indices = indices[size * rank // count : size * (rank + 1) // count]
@@ -119,6 +131,10 @@ class ClipLoader:
         self.order.epoch, self.order.done = epoch, done
         for batch, number in zip(self._received(), self.order.numbers(), strict=True):
             yield batch._replace(number=number)
+
+    def batches_of(self, epoch: int) -> list[list[int]]:
+        """Return the indices of each batch of an epoch, of all ranks."""
+        return self.order.batches_of(epoch)
 
     def _received(self) -> Iterator[Batch]:
         if not self.num_workers:

@@ -1,8 +1,9 @@
 """What a data set hands to the training loop: samples, batches, classes, and the loader of them."""
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,6 +99,14 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, key: tuple[int, int]) -> Batch: ...
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A data set that tells the labels of a clip's sample without making it."""
+
+    def labels(self, epoch: int, index: int) -> np.ndarray:
+        """Return (class, is_U) of each frame, `[N, L, 2]`."""
 
 
 class Loader(Protocol):

@@ -1,6 +1,7 @@
 """A training run from epoch to epoch: train, validate, record, save, draw; and a test's pass."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from model.training.batches import copied_ahead
@@ -32,7 +33,8 @@ class TrainingRun:
     """The epochs of a run, from a state on.
 
     `loaders` has those of train and, unless with --not_save_best, of val. `position`: where to go
-    on in the training of the epoch after the state's.
+    on in the training of the epoch after the state's. `look` is called, in all ranks, whenever an
+    epoch's checkpoint has just been written, and when a run is resumed.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class TrainingRun:
         state: State,
         position: Position | None,
         interrupts: Interrupts,
+        look: Callable[[], object] | None = None,
     ):
         self.config = config
         self.learner = learner
         self.loaders = loaders
         self.folder = folder
         self.position = position
+        self.look = look
         self.schedule = schedule_of(config)
         leads = learner.runtime.processes.leads
         self.faults = Faults(folder, config.strict_data, writes=leads)
@@ -74,6 +78,7 @@ class TrainingRun:
                 log.info("training %s: %d parameters at rate %g", group.name, group.size, rate)
             if self.saver.state.epoch >= 0:
                 self.saver.resume()
+                self.look_at_checkpoints()
             else:
                 self.fill_statistics()
             last = self.config.num_epochs
@@ -99,6 +104,13 @@ class TrainingRun:
         self.saver.save(state)
         is_best = any(best.epoch == epoch for best in state.best.values())
         self.recorder.end_epoch(rows, is_best, time.perf_counter() - start, last)
+        self.look_at_checkpoints()
+
+    def look_at_checkpoints(self) -> None:
+        """Let others look at the checkpoints, which are all written by then."""
+        if self.look is not None:
+            self.saver.wait()
+            self.look()
 
     def fill_statistics(self) -> None:
         """Estimate the running statistics of batch norms that have none yet."""

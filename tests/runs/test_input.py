@@ -149,7 +149,6 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--eye third", "argument --eye: invalid choice"),
         ("--resume a --test b", "--resume and --test: take at most one"),
         ("--pretrained a --resume b --test c", "take at most one"),
-        ("--analysis", "--analysis: not there yet"),
         ("--shift_frames", "--shift_frames: needs --roll"),
         ("--shift_frames --roll --gab_img_len 1", "--shift_frames: needs --gab_img_len"),
         ("--U_prob 1.5", "--U_prob 1.5: must lie between 0 and 1"),

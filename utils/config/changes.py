@@ -12,6 +12,12 @@ from utils.logs import log
 # what a test needs to know about a classifier and its data
 TOLD_BY_A_CHECKPOINT = "dataset split net img_dim num_seq_in seq_len ucf_hmdb_ms_ds resize"
 
+# the groups of flags that tell what an analysis' clips and network are, but for those flags that
+# make no difference to it: U images are on in it from the start, and dropout is off
+RECORDED_GROUPS, NOT_RECORDED = ("data", "Gabors", "model"), {"unexp_epoch", "dropout"}
+# technical flags that say how long or where a run is trained
+OF_TRAINING = {"num_epochs", "output_dir"}
+
 
 def run_identity(typed: dict[str, Any]) -> dict[str, Any]:
     """Return the flags that identify a run for `--resume auto`, defaults included."""
@@ -101,3 +107,31 @@ def tested_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> Conf
         )
     unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
     return dataclasses.replace(base, **{**typed, "pretrained": "", "unexp_epoch": unexp_epoch})
+
+
+def recorded_settings(config: Config) -> dict[str, Any]:
+    """Return the flags that decide an analysis' clips and network, in their order.
+
+    Whatever else makes the weights is told by these themselves.
+    """
+    names = [
+        name
+        for name, field in FIELDS.items()
+        if field.metadata["group"] in RECORDED_GROUPS
+        and name in fields_on_resume("fixed", "free") - NOT_RECORDED
+    ]
+    return {name: getattr(config, name) for name in ("model", "seed", "batch_size", *names)}
+
+
+def analysed_config(stored: Config, typed: dict[str, Any], run: Path) -> Config:
+    """Return the configuration of a run that is analysed, with the technical flags that are typed.
+
+    Raises UsageError for other flags, and for a test's folder.
+    """
+    told = f"--analysis {run}"
+    if stored.test:
+        raise UsageError(f"{told}: is the folder of a test; name that of the run")
+    for name in typed:
+        if name not in fields_on_resume("technical") - OF_TRAINING:
+            raise UsageError(f"--{name}: is the run's own; leave it out with {told}")
+    return dataclasses.replace(stored, **{**typed, "analysis": False})

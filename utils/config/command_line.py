@@ -22,6 +22,7 @@ EPILOG = """examples:
   run_model.py --dataset k400 --num_epochs 100 --resume auto
   run_model.py --model lc-rnn --dataset ucf101 --train_what ft --pretrained CHECKPOINT
   run_model.py --test CHECKPOINT
+  run_model.py --analysis RUN_FOLDER
 """
 
 
@@ -99,7 +100,9 @@ def build_parser() -> argparse.ArgumentParser:
         names = [f"--{name}" for name in (field.name, *meta["names"])]
         default = SHOWN.get(field.default, field.default)
         options: dict[str, Any] = {"dest": field.name, "help": f"{meta['help']} [{default}]"}
-        if field.type is bool:
+        if field.name == "analysis":  # as in the original code, or with a folder
+            options |= {"nargs": "?", "const": True, "type": path_text, "metavar": "RUN_FOLDER"}
+        elif field.type is bool:
             options |= {"action": "store_true"}
         else:
             kind: Any = float if field.type in FLOATS else field.type
@@ -110,7 +113,6 @@ def build_parser() -> argparse.ArgumentParser:
         groups[meta["group"]].add_argument(*names, **options)
     num_seq = "the original's spelling: blocks seen and predicted (dpc-rnn), seen (lc-rnn)"
     groups["data"].add_argument("--num_seq", type=int, metavar="N", help=num_seq)
-    parser.add_argument("--analysis", action="store_true", help=argparse.SUPPRESS)
     # of older launchers of processes
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
@@ -119,12 +121,14 @@ def build_parser() -> argparse.ArgumentParser:
 def parse(arguments: list[str]) -> dict[str, Any]:
     """Return the typed flags by field name, without defaults; raises UsageError.
 
-    `local_rank` is among them if the launcher has passed it.
+    `local_rank` is among them if the launcher has passed it, and `analysed`, the folder of the run
+    to analyse, in the place of `analysis` if a folder was named.
     """
     typed = vars(build_parser().parse_args(arguments))
-    if typed.pop("analysis", False):
-        raise UsageError("--analysis: not there yet")
     starts = [name for name in ("resume", "pretrained", "test") if typed.get(name)]
+    if isinstance(typed.get("analysis"), str):
+        typed["analysed"] = typed.pop("analysis")
+        starts.append("analysis RUN_FOLDER")
     if typed.get("resume") == AUTO and typed.get("pretrained"):
         starts.remove("resume")  # the weights are used only when the run starts
     if typed.get("resume") == AUTO and typed.get("reset_lr"):

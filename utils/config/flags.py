@@ -47,6 +47,7 @@ def flag(
 run, data, gabors = partial(flag, "run"), partial(flag, "data"), partial(flag, "Gabors")
 network, training = partial(flag, "model"), partial(flag, "training")
 technical = partial(flag, "technical", on_resume="technical")
+analysing = partial(flag, "analysis", on_resume="technical")
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,21 @@ class Config:
     use_tb: bool = technical(False, "write tensorboard files")
     plt_bkend: str = technical("", "matplotlib backend of the pictures: agg or cairo")
     log_test_cmd: bool = technical(False, "log the command that tests the best model")
+
+    analysis: bool = analysing(
+        False,
+        "record responses at the landmark epochs and analyse them: after training with "
+        "RUN_FOLDER, without it while training",
+    )
+    analysis_epoch: int = analysing(
+        -1, "record all on the clips of this epoch; -1: of each its own", least=-1, most=NEVER
+    )
+    analysis_len: int = analysing(
+        0, "record the first N clips of an epoch, in whole batches; 0: all", least=0, most=10**8
+    )
+    analysis_maps: bool = analysing(
+        False, "keep whole feature maps too, which takes memory and room for each clip"
+    )
 
     @property
     def is_dpc(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.config.changes import (
+    analysed_config,
     kept_config,
     resumed_config,
     run_identity,
@@ -69,6 +70,8 @@ def find_start(typed: dict[str, Any], processes: int, locks: RunLocks) -> Start:
     """
     if typed.get("test"):
         return find_tested(typed)
+    if "analysed" in typed:
+        return find_analysed(typed)
     if typed.get("resume") == AUTO:
         parent = Path(typed.get("output_dir", Config.output_dir))
         folder = locks.hold_first_free(matching_runs(parent, typed))
@@ -91,6 +94,17 @@ def find_tested(typed: dict[str, Any]) -> Start:
     content = None if typed["test"] == "random" else read_checkpoint(path, "test")
     config = checked_and_seeded(tested_config(content, typed))
     return Start(config, path=path, content=content)
+
+
+def find_analysed(typed: dict[str, Any]) -> Start:
+    """Find the run to analyse, which may be being trained: nothing of it is locked."""
+    typed = dict(typed)
+    folder = Path(typed.pop("analysed"))
+    if not is_run_folder(folder):
+        raise UsageError(f"--analysis {folder}: is no run's folder; name one")
+    config = analysed_config(config_in(folder), typed, folder)
+    check(config)
+    return Start(config, folder)
 
 
 def with_pretrained(config: Config, folder: Path | None = None) -> Start:
