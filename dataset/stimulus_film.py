@@ -1,13 +1,17 @@
 """A film of gray frames, and pictures of single ones. The film is lossy, the pictures are not."""
 
+import os
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 import numpy as np
 
+import dataset.pictures  # noqa: F401  (it silences OpenCV)
 from utils.errors import RunError
 from utils.files import writing
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: what fails is told here
 
 CODEC = "mp4v"  # MPEG-4, which OpenCV's own FFmpeg writes everywhere
 
@@ -31,8 +35,7 @@ class Film:
         self.writer = cv2.VideoWriter(str(self.path), code, self.rate, size, isColor=False)
         if not self.writer.isOpened():
             raise RunError(
-                f"{self.path}: OpenCV can't write a film here ({CODEC}, {self.side} pixels, "
-                f"{self.rate:g} frames/s); pip install opencv-python, or take other numbers"
+                f"{self.path}: OpenCV can't write a film here ({CODEC}); pip install opencv-python"
             )
         return self
 

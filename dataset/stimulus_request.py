@@ -16,7 +16,7 @@ from utils.runs.folder import config_in, is_run_folder
 
 NAME = "python -m dataset.show_stimuli"
 SMALLEST, LARGEST = 32, 4096  # pixels of the film's side
-LONGEST_FRAME = 10_000  # milliseconds
+SHORTEST_FRAME, LONGEST_FRAME = 1, 10_000  # milliseconds
 
 
 class Asked(NamedTuple):
@@ -103,9 +103,10 @@ def parse(arguments: list[str]) -> Asked:
     flags, others = build_parser().parse_known_args(arguments)
     if not 0 <= flags.epoch < NEVER:
         raise UsageError(f"--epoch {flags.epoch}: must be at least 0 and below {NEVER}")
-    if not 0 < flags.ms_per_frame <= LONGEST_FRAME:
+    if not SHORTEST_FRAME <= flags.ms_per_frame <= LONGEST_FRAME:
         raise UsageError(
-            f"--ms_per_frame {flags.ms_per_frame:g}: must be above 0 and at most {LONGEST_FRAME}"
+            f"--ms_per_frame {flags.ms_per_frame:g}: must lie between {SHORTEST_FRAME} and "
+            f"{LONGEST_FRAME}"
         )
     if flags.pixels is not None and not SMALLEST <= flags.pixels <= LARGEST:
         raise UsageError(f"--pixels {flags.pixels}: must lie between {SMALLEST} and {LARGEST}")

@@ -454,8 +454,8 @@ WRONG = {
     "clips": (["--seed", "1", "--clips", "a:b"], "'a:b' is no range such as 0:16"),
     "no clips": (["--seed", "1", "--clips", "-3:2"], "argument --clips: expected one argument"),
     "no U": (["--seed", "1", "--U_prob", "0", "--with_U"], r"--with_U: the stimuli have no U"),
-    "no time": (["--seed", "1", "--ms_per_frame", "0"], "--ms_per_frame 0: must be above 0"),
-    "nan": (["--seed", "1", "--ms_per_frame", "nan"], "--ms_per_frame nan: must be above 0"),
+    "no time": (["--seed", "1", "--ms_per_frame", "0"], "--ms_per_frame 0: must lie between 1"),
+    "nan": (["--seed", "1", "--ms_per_frame", "nan"], "--ms_per_frame nan: must lie"),
     "odd": (["--seed", "1", "--pixels", "101"], "--pixels 101: must be even"),
     "huge": (["--seed", "1", "--pixels", "99998"], "--pixels 99998: must lie between"),
 }  # fmt: skip
