@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.dpc import score
-from model.metrics import hits
+from model.metrics import best_candidates
 
 POSITIVE, EASY, TEMPORAL, SPATIAL = 1, 0, -1, -3
 
@@ -20,12 +20,14 @@ class Contrast(NamedTuple):
 
     `loss` is `[B, P, S]`, `hits` `[B*P*S, up to 5]` (see model.metrics). `best` `[B, P]` is the
     true block with the highest score, averaged over all pairs of positions: c*P + q for step q of
-    clip c.
+    clip c. `winner` `[B*P*S]` is the true vector with the highest score: (c*P + q)*S + r for its
+    position r.
     """
 
     loss: Tensor
     hits: Tensor
     best: Tensor
+    winner: Tensor
 
 
 def contrast(predicted: Tensor, targets: Tensor, first: int = 0) -> Contrast:
@@ -36,7 +38,9 @@ def contrast(predicted: Tensor, targets: Tensor, first: int = 0) -> Contrast:
     scores = score(predicted, targets)  # [B, P, S, B', P, S]
     loss = contrastive_loss(scores, first)  # [B, P, S]
     best = scores.mean(dim=(2, 5)).flatten(2).argmax(dim=2)  # [B, P]
-    return Contrast(loss, hits(*contrastive_logits(scores, first)), best)
+    logits, target = contrastive_logits(scores, first)
+    found = best_candidates(logits)  # [B*P*S, up to 5]
+    return Contrast(loss, found == target[:, None], best, found[:, 0])
 
 
 def contrastive_logits(score: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
@@ -75,3 +79,66 @@ def negative_kinds(batch: int, steps: int, positions: int) -> Tensor:
     kinds[same_clip & same_position & ~same_step] = TEMPORAL
     kinds[same_clip & same_position & same_step] = POSITIVE
     return kinds
+
+
+class KindSums(NamedTuple):
+    """Sums over the pairs of each kind: POSITIVE, EASY, SPATIAL and TEMPORAL, in this order.
+
+    `scores`, float64 `[4]`, sums the scores of the pairs, and `pairs` is their number. `winners`,
+    float64 `[4]`, counts the predictions whose best candidate is of this kind.
+    """
+
+    scores: Tensor
+    winners: Tensor
+    pairs: tuple[int, int, int, int]
+
+
+def sum_by_kind(predicted: Tensor, targets: Tensor, winner: Tensor, first: int = 0) -> KindSums:
+    """Sum over a score's pairs by kind (see `negative_kinds`), but compute no pair's score.
+
+    `predicted` `[B, P, F, S]`, `targets` `[B', P, F, S]` and `first` are those of `contrast`, and
+    `winner` is what it returns. No gradients flow.
+    """
+    B, P, _, S = predicted.shape
+    with torch.no_grad():
+        scores = _sum_nested_scores(predicted, targets, first)  # [4]
+        winners = _count_nested_winners(winner, P * S, S, first)  # [4]
+        scores, winners = _apart(scores), _apart(winners)  # [4] each
+    easy, spatial = B * (len(targets) - 1) * (P * S) ** 2, B * P**2 * S * (S - 1)
+    return KindSums(scores, winners, (B * P * S, easy, spatial, B * P * (P - 1) * S))
+
+
+def _sum_nested_scores(predicted: Tensor, targets: Tensor, first: int) -> Tensor:
+    """Return the sums of the scores of four sets of pairs, each within the one before, `[4]`.
+
+    The sets: all pairs; the same clip; the same clip and position; the positives. A sum of dot
+    products is the dot product of sums, so vectors are summed before they are multiplied. This is
+    in float64, since the differences of the sums are wanted.
+    """
+    predicted, targets = predicted.double(), targets.double()  # [B, P, F, S], [B', P, F, S]
+    own = slice(first, first + len(predicted))
+    positives = (predicted * targets[own]).sum()
+    predicted, targets = predicted.sum(dim=1), targets.sum(dim=1)  # [B, F, S], [B', F, S]
+    same_position = (predicted * targets[own]).sum()
+    predicted, targets = predicted.sum(dim=2), targets.sum(dim=2)  # [B, F], [B', F]
+    same_clip = (predicted * targets[own]).sum()
+    everything = (predicted.sum(dim=0) * targets.sum(dim=0)).sum()
+    return torch.stack([everything, same_clip, same_position, positives])  # [4]
+
+
+def _count_nested_winners(winner: Tensor, vectors: int, positions: int, first: int) -> Tensor:
+    """Return how many winners are in each set of `_sum_nested_scores`, `[4]`.
+
+    A clip has `vectors` true vectors (P*S), and a step of it `positions` (S).
+    """
+    positive = torch.arange(len(winner), device=winner.device) + first * vectors  # [B*P*S]
+    is_right = winner == positive
+    same_clip = winner // vectors == positive // vectors
+    same_position = same_clip & (winner % positions == positive % positions)
+    sets = torch.stack([torch.ones_like(is_right), same_clip, same_position, is_right])
+    return sets.sum(dim=1, dtype=torch.float64)  # [4]
+
+
+def _apart(nested: Tensor) -> Tensor:
+    """Return the sums over POSITIVE, EASY, SPATIAL and TEMPORAL pairs from those over the sets."""
+    return torch.cat([nested[3:], nested[:3] - nested[1:]])  # [4]

@@ -12,7 +12,16 @@ from model.metrics import TOP
 from model.training.tasks import Output
 from utils.errors import RunError
 from utils.logs import Progress
-from utils.runs.positions import BatchPredictions, Counts, Position, Sums, Times
+from utils.runs.positions import (
+    BatchPredictions,
+    Counts,
+    Kinds,
+    Numbers,
+    Position,
+    Scores,
+    Sums,
+    Times,
+)
 from utils.runs.records import EpochRow
 from utils.runtime.device import Runtime
 from utils.runtime.stopwatch import Memory, Stopwatch
@@ -20,13 +29,25 @@ from utils.samples import Batch, Fault
 
 
 class Means(NamedTuple):
-    """Means over an epoch's predictions; a top-k of all candidates can't be wrong and is None."""
+    """Means over an epoch's predictions; a top-k of all candidates can't be wrong and is None.
+
+    `score_…` are the mean scores of each kind of pairs, and `wrong_…` the shares of the wrong
+    predictions whose best candidate is of this kind. A kind without pairs has None for both, and
+    all shares are None where nothing was wrong.
+    """
 
     loss: float
     top1: float | None
     top3: float | None
     top5: float | None
     chance: float
+    score_positive: float | None = None
+    score_easy: float | None = None
+    score_spatial: float | None = None
+    score_temporal: float | None = None
+    wrong_easy: float | None = None
+    wrong_spatial: float | None = None
+    wrong_temporal: float | None = None
 
 
 def means_of(counts: Counts) -> Means:
@@ -35,7 +56,25 @@ def means_of(counts: Counts) -> Means:
     top1, top3, top5 = (
         share if k < counts.fewest_columns else None for k, share in zip(TOP, hits, strict=True)
     )
-    return Means(loss, top1, top3, top5, chance=counts.chances / counts.batches)
+    chance = counts.chances / counts.batches
+    return Means(loss, top1, top3, top5, chance, *kind_means(counts.kinds))
+
+
+def kind_means(kinds: Kinds) -> list[float | None]:
+    """Return the mean score of each kind of pairs, and of each negative kind its share in errors.
+
+    The order is that of the last fields of Means.
+    """
+    scores = [
+        total / pairs if pairs else None
+        for total, pairs in zip(kinds.scores, kinds.pairs, strict=True)
+    ]
+    wrong = sum(kinds.winners[1:])
+    shares = [
+        winners / wrong if pairs and wrong else None
+        for winners, pairs in zip(kinds.winners[1:], kinds.pairs[1:], strict=True)
+    ]
+    return scores + shares
 
 
 class Summary(NamedTuple):
@@ -77,8 +116,8 @@ class Summary(NamedTuple):
 class Meter:
     """Count what comes of a pass, from a position on.
 
-    Losses and hits are summed on the device and read only for the progress and the summary.
-    `keep`: whether predictions are wanted.
+    Losses, hits, and scores and winners by kind are summed on the device, and read only for the
+    progress and the summary. `keep`: whether predictions are wanted.
     """
 
     def __init__(
@@ -93,8 +132,11 @@ class Meter:
         self.keep = keep
         self.before = position
         self.done = position.done
-        self.counts = position.counts._replace(sums=Sums())
-        self.sums = torch.tensor(position.counts.sums, dtype=torch.float64, device=runtime.device)
+        sums, kinds = position.counts.sums, position.counts.kinds
+        self.counts = position.counts._replace(sums=Sums(), kinds=Kinds(pairs=kinds.pairs))
+        self.sums = torch.tensor(sums, dtype=torch.float64, device=runtime.device)
+        started = [kinds.scores, kinds.winners]
+        self.kinds = torch.tensor(started, dtype=torch.float64, device=runtime.device)  # [2, 4]
         self.evaluated = position.evaluated
         self.predictions = list(position.predictions)
         self.windows: list[BatchPredictions] = []
@@ -119,8 +161,12 @@ class Meter:
         with torch.no_grad():
             total = output.row_loss.double().sum()
             self.sums += torch.stack([total, *(output.hits[:, :k].sum() for k in TOP)])
+            if output.kinds is not None:
+                self.kinds += torch.stack([output.kinds.scores, output.kinds.winners])
         rows, columns = len(output.row_loss), output.columns
-        self.counts = self.counts.plus(Counts(Sums(), rows, 1, 1 / columns, columns))
+        pairs = Numbers() if output.kinds is None else Numbers(*output.kinds.pairs)
+        added = Counts(Sums(), rows, 1, 1 / columns, columns, Kinds(pairs=pairs))
+        self.counts = self.counts.plus(added)
         self.evaluated += len(batch.item)
         for kept, made in (self.predictions, output.predictions), (self.windows, output.windows):
             if self.keep and made is not None:
@@ -165,4 +211,6 @@ class Meter:
         return sorted(parts, key=lambda batch: batch.number)
 
     def _counts(self) -> Counts:
-        return self.counts._replace(sums=Sums(*self.sums.tolist()))
+        scores, winners = self.kinds.tolist()
+        kinds = Kinds(Scores(*scores), Numbers(*map(int, winners)), self.counts.kinds.pairs)
+        return self.counts._replace(sums=Sums(*self.sums.tolist()), kinds=kinds)

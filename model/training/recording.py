@@ -65,7 +65,7 @@ class Recorder:
                 self.tensorboard.add_clip(clip, epoch)
 
     def add_scalars(self, rows: list[EpochRow]) -> None:
-        """Show an epoch's losses, accuracies and rate in tensorboard."""
+        """Show an epoch's losses, accuracies, rate and scores in tensorboard."""
         if self.tensorboard:
             self.tensorboard.add_rows(rows)
 

@@ -13,7 +13,7 @@ from model.dpc import DPC_RNN
 from model.fast.resnet_2d3d import FastResNet2d3d
 from model.fast.score_blocks import contrast_in_blocks
 from model.lc import LC_RNN
-from model.losses import Contrast, contrast
+from model.losses import Contrast, KindSums, contrast, sum_by_kind
 from model.metrics import hits
 from model.resnet_2d3d import ResNet2d3d
 from model.training.gathering import gather_clips
@@ -30,7 +30,8 @@ class Output(NamedTuple):
     """A batch's mean loss, its rows' losses and hits, and the number of candidates of each row.
 
     `row_loss` `[R]` and `hits` `[R, up to 5]`, as of model.metrics. `windows`: the predictions
-    that a whole video's prediction was averaged from.
+    that a whole video's prediction was averaged from. `kinds`: what is told of the pairs of a
+    contrast by their kind; None without pairs.
     """
 
     loss: Tensor
@@ -39,6 +40,7 @@ class Output(NamedTuple):
     columns: int
     predictions: Predictions
     windows: Predictions | None = None
+    kinds: KindSums | None = None
 
 
 class Task(nn.Module):
@@ -101,13 +103,15 @@ class ContrastiveTask(Task):
         labels = labels[:, -P:, 0]  # of each predicted block's first frame: [B, P, 2]
         # of B' clips in all, this rank's B start at index `first`
         (targets, all_labels), first = gather_clips(self.gather_from, targets, labels)
-        losses, found, best = self.contrast(predicted, targets, first)  # [B, P, S], …, [B, P]
+        # [B, P, S], [B·P·S, up to 5], [B, P], [B·P·S]
+        losses, found, best, winner = self.contrast(predicted, targets, first)
+        kinds = sum_by_kind(predicted, targets, winner, first)
         decoded = all_labels[..., 0].flatten()[best]  # [B, P]
         mean_loss = losses.detach().mean(dim=2)  # [B, P]
         predictions = Predictions(labels, decoded, mean_loss, torch.zeros_like(decoded))
         row_loss = losses.flatten()  # [B·P·S]
         columns = targets[:, :, 0].numel()  # B'·P·S
-        return Output(row_loss.mean(), row_loss, found, columns, predictions)
+        return Output(row_loss.mean(), row_loss, found, columns, predictions, kinds=kinds)
 
 
 class ClassificationTask(Task):

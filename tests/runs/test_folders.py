@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from run_records import only
@@ -324,6 +325,32 @@ def test_records_of_other_columns_are_refused(first, records):
     with pytest.raises(UsageError, match=r"epochs\.csv: its first line is not that"):
         drop_rows_after(records.parent, 1)
     assert records.read_text() == first + rows
+
+
+NEW = 7  # columns that earlier versions did not write
+
+
+def test_records_of_an_earlier_version_get_empty_values_in_the_new_columns(records):
+    header, *rows = records.read_text().splitlines()
+    old = [line.rsplit(",", NEW)[0] for line in (header, *rows)]
+    records.write_text("\n".join([old[0], old[1], old[2][:-9], *old[2:]]) + "\n")
+    drop_rows_after(records.parent, 1)
+    assert records.read_text() == "\n".join([header, *rows[:2]]) + "\n"
+    scored = row(2)._replace(score_easy=0.25, wrong_spatial=1.0)
+    append_rows(records.parent, EPOCHS, [scored])
+    table = pd.read_csv(records)
+    assert table["score_easy"].dropna().tolist() == [0.25]
+    assert table["wrong_spatial"].dropna().tolist() == [1.0]
+    assert table["total"].tolist() == [8] * 3
+
+
+def test_a_header_without_some_of_the_new_columns_is_refused(records):
+    whole = records.read_text()
+    cut = "\n".join(line.rsplit(",", NEW - 1)[0] for line in whole.splitlines()) + "\n"
+    records.write_text(cut)
+    with pytest.raises(UsageError, match=r"epochs\.csv: its first line is not that"):
+        drop_rows_after(records.parent, 1)
+    assert records.read_text() == cut
 
 
 def test_a_record_that_is_gone_is_begun_anew_and_an_empty_one_too(records):

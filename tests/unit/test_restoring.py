@@ -20,6 +20,7 @@ from utils.errors import UsageError
 from utils.runs.checkpoints import read_to_resume
 from utils.runs.contents import checkpoint_of
 
+COUNTS = ("position", 0, 1)  # of which every value is tried
 FEW = 3  # of the tensors of a dictionary, the first ones and as many last ones
 GONE = object()
 Place = tuple[Any, ...]
@@ -60,7 +61,8 @@ def places(value: Any, place: Place = ()) -> Iterator[Place]:
         for key in keys:
             yield from places(value[key], (*place, key))
     elif isinstance(value, (list, tuple)):
-        for index in range(min(FEW, len(value))):
+        most = len(value) if place[:3] == COUNTS else FEW
+        for index in range(min(most, len(value))):
             yield from places(value[index], (*place, index))
 
 
@@ -150,7 +152,8 @@ CHANGES = [
 MAY_BE_GONE = [
     *(("net",), ("model",), ("best_acc",), ("best", "expected"), ("classes",), ("position",)),
 ]
-LOSS = ("position", 0, 1, 0, 0)
+LOSS, CHANCES, COLUMNS, SCORES = (*COUNTS, 0, 0), (*COUNTS, 3), (*COUNTS, 4), (*COUNTS, 5, 0)
+EARLIER = ((COUNTS, too_short), ((*COUNTS, 5), gone))  # as earlier versions wrote them
 
 
 def may_be(place: Place, change: Callable) -> bool:
@@ -160,7 +163,10 @@ def may_be(place: Place, change: Callable) -> bool:
         or (place in (("net",), ("model",)) and change is too_short)
         or (place in MAY_BE_GONE and change is gone)
         or (place == ("position", 0) and change is none)
-        or (place == LOSS and change in (huge, negative))
+        or ((place == LOSS or place[:-1] == SCORES) and change in (huge, negative))
+        or (place in (CHANCES, COLUMNS) and change is huge)
+        or (place == COLUMNS and change is infinite)
+        or (place, change) in EARLIER
         or (place[0] in ("state_dict", "optimizer") and change in (huge, negative))
     )
 

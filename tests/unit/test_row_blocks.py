@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from model.dpc import score
 from model.fast import score_blocks
 from model.fast.score_blocks import contrast_in_blocks
-from model.losses import contrast, contrastive_loss
+from model.losses import KindSums, contrast, contrastive_loss
 from model.training.tasks import ContrastiveTask
 
 B, P, F, S = 5, 2, 6, 4
@@ -64,6 +64,7 @@ def test_parts_of_a_score_give_what_the_whole_gives(clips, case, at_once):
     assert torch.allclose(parts.loss, whole.loss, rtol=1e-12, atol=1e-13)
     assert torch.equal(parts.hits, whole.hits)
     assert torch.equal(parts.best, whole.best)
+    assert torch.equal(parts.winner, whole.winner)
     for got, wanted in zip(gradients, expected, strict=True):
         assert (got - wanted).norm() <= 1e-12 * wanted.norm()
 
@@ -79,6 +80,7 @@ def test_a_contrast_is_read_off_its_score(case, at_once):
     for r, row in enumerate(rows):
         rank = int((row > row[r + case.first * P * S]).sum())  # from 0
         assert made.hits[r].tolist() == [place == rank for place in range(5)]
+        assert row[made.winner[r]] == row.max()
     assert made.hits.any()
     blocks = scores.detach().sum(dim=(2, 5)).view(B, P, -1)
     for b in range(B):
@@ -148,6 +150,8 @@ def test_records_are_the_same(at_once):
     assert torch.equal(parts.hits, whole.hits)
     assert torch.equal(parts.predictions.predicted, whole.predictions.predicted)
     assert torch.allclose(parts.predictions.loss, whole.predictions.loss, rtol=1e-12)
+    for name in KindSums._fields:
+        assert torch.equal(*(torch.as_tensor(getattr(one.kinds, name)) for one in (parts, whole)))
 
 
 class Memory(TorchDispatchMode):

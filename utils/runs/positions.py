@@ -1,13 +1,15 @@
 """How far a run has come within an epoch, in the types that a checkpoint keeps."""
 
 import math
-from typing import Annotated, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Annotated, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from utils.runs.structure import FLOATS, INTEGERS, Form, MisfitError, Range, shown
+from utils.runs.structure import FLOATS, INTEGERS, Form, MisfitError, Range, added, shown
 from utils.samples import Fault
 
+N = TypeVar("N", int, float)
 Count = Annotated[int, Range(0, 2**62)]
 Amount = Annotated[float, Range(0)]
 Indices = Annotated[Tensor, Form(INTEGERS, [None], least=0)]
@@ -30,8 +32,42 @@ class Sums(NamedTuple):
     top5: Amount = 0.0
 
 
+class Scores(NamedTuple):
+    """Sums of the scores of each kind of pairs."""
+
+    positive: Annotated[float, Range()] = 0.0
+    easy: Annotated[float, Range()] = 0.0
+    spatial: Annotated[float, Range()] = 0.0
+    temporal: Annotated[float, Range()] = 0.0
+
+
+class Numbers(NamedTuple):
+    """Numbers of each kind of pairs, or of predictions whose best candidate is of this kind."""
+
+    positive: Count = 0
+    easy: Count = 0
+    spatial: Count = 0
+    temporal: Count = 0
+
+
+class Kinds(NamedTuple):
+    """What is counted of the pairs of a contrast, by their kind (see model.losses.KindSums)."""
+
+    scores: Scores = Scores()
+    winners: Numbers = Numbers()
+    pairs: Numbers = Numbers()
+
+    def plus(self, other: "Kinds") -> "Kinds":
+        """Return the sums of both."""
+        return Kinds(
+            Scores(*_sums(self.scores, other.scores)),
+            Numbers(*_sums(self.winners, other.winners)),
+            Numbers(*_sums(self.pairs, other.pairs)),
+        )
+
+
 class Counts(NamedTuple):
-    """Sums over batches: of losses and hits; of rows, batches and chances.
+    """Sums over batches: of losses and hits; of rows, batches and chances; by kind of pairs.
 
     `fewest_columns` is the smallest number of candidates that a row had.
     """
@@ -41,16 +77,22 @@ class Counts(NamedTuple):
     batches: Count = 0
     chances: Amount = 0.0
     fewest_columns: Annotated[float, Range(1, math.inf)] = math.inf
+    kinds: Annotated[Kinds, added] = Kinds()
 
     def plus(self, other: "Counts") -> "Counts":
         """Return the counts of both."""
         return Counts(
-            Sums(*(a + b for a, b in zip(self.sums, other.sums, strict=True))),
+            Sums(*_sums(self.sums, other.sums)),
             self.rows + other.rows,
             self.batches + other.batches,
             self.chances + other.chances,
             min(self.fewest_columns, other.fewest_columns),
+            self.kinds.plus(other.kinds),
         )
+
+
+def _sums(one: Iterable[N], other: Iterable[N]) -> Iterator[N]:
+    return (a + b for a, b in zip(one, other, strict=True))
 
 
 class Times(NamedTuple):
@@ -106,7 +148,10 @@ class Position(NamedTuple):
         counted = bool(counts.rows) == bool(counts.batches) == bool(self.evaluated)
         if self.done > batches:
             raise MisfitError(f"{name}.done is {self.done}, and an epoch has {batches} batches")
-        if not counted or counts.batches > self.done or max(counts.sums[1:]) > counts.rows:
+        _, winners, pairs = counts.kinds
+        most = max(*counts.sums[1:], pairs.positive)
+        counted &= sum(winners) == pairs.positive  # one of each prediction
+        if not counted or counts.batches > self.done or most > counts.rows:
             raise MisfitError(f"{name}.counts is {shown(tuple(counts))}")
         for number, item, predictions in self.predictions:
             labels, predicted, _, rank = predictions

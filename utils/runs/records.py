@@ -21,7 +21,9 @@ class EpochRow(NamedTuple):
 
     `network_seconds` are those of forward and backward passes. `device_MiB` is the GPU's peak
     memory in the pass, `host_MiB` the program's since it started. `evaluated` of the data set's
-    `total` clips or whole videos were read.
+    `total` clips or whole videos were read. Of a contrast, `score_…` are the mean scores of each
+    kind of pairs, and `wrong_…` the shares of the wrong predictions whose best candidate is another
+    clip (easy), another position of the clip (spatial), or another step at the position (temporal).
     """
 
     epoch: int
@@ -42,6 +44,13 @@ class EpochRow(NamedTuple):
     host_MiB: int
     evaluated: int
     total: int
+    score_positive: float | None = None
+    score_easy: float | None = None
+    score_spatial: float | None = None
+    score_temporal: float | None = None
+    wrong_easy: float | None = None
+    wrong_spatial: float | None = None
+    wrong_temporal: float | None = None
 
 
 class PredictionRow(NamedTuple):
@@ -102,6 +111,8 @@ ROWS: dict[str, type[NamedTuple]] = {
     FAULTS: FaultRow,
     ACCURACIES: AccuracyRow,
 }
+# the columns that earlier versions of a file ended with; those after them were added since
+ENDED_WITH = {EPOCHS: ("total",)}
 STARTED = (EPOCHS, PREDICTIONS)  # files that every run has; the others are made with their rows
 MOST_BYTES = 2**40  # of a file: records have any length
 # columns of epochs.csv that differ between two runs of the same configuration
@@ -140,6 +151,7 @@ def drop_rows_after(folder: Path, epoch: int) -> None:
     """Remove the rows of later epochs and damaged lines; raises RunError or UsageError.
 
     A last line that was cut off counts as damaged. A file that every run has is made if it is gone.
+    In a file of an earlier version, columns that were added since are filled with empty values.
     """
     for name in ROWS:
         path = folder / name
@@ -153,6 +165,11 @@ def _drop_rows(path: Path, epoch: int) -> None:
     text = read_text(path, MOST_BYTES, errors="replace")
     header = _header(path.name).rstrip()
     first, *lines = text.replace("\r\n", "\n").split("\n")[:-1] or [header]
+    for column in ENDED_WITH.get(path.name, ()):
+        known = header.partition(f",{column},")[0] + f",{column}"
+        if first == known:
+            missing = header.count(",") - known.count(",")
+            first, lines = header, [line + "," * missing for line in lines]
     if first != header:
         raise UsageError(
             f"{path}: its first line is not that of this program's version; put it back, or "

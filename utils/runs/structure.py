@@ -45,6 +45,11 @@ class Form(NamedTuple):
         )
 
 
+def added(_: object) -> bool:
+    """Mark, as a condition, a last field that files of earlier versions lack: it is the default."""
+    return True
+
+
 def typed(value: Any, kind: Any, place: str) -> Any:
     """Return a value as the type that is declared for its place; raises MisfitError.
 
@@ -68,9 +73,9 @@ def typed(value: Any, kind: Any, place: str) -> Any:
             for key, one in value.items()
         }
     elif hasattr(kind, "_fields") and isinstance(value, (list, tuple)):
-        if len(value) == len(kind._fields):
-            kinds = get_type_hints(kind, include_extras=True)
-            pairs = zip(value, kinds.items(), strict=True)
+        kinds = get_type_hints(kind, include_extras=True)
+        if len(kinds) - sum(map(_is_added, kinds.values())) <= len(value) <= len(kinds):
+            pairs = zip(value, kinds.items(), strict=False)
             return kind(*(typed(one, own, f"{place}.{name}") for one, (name, own) in pairs))
     elif (is_typeddict(kind) or isinstance(kind, dict)) and isinstance(value, dict):
         return _with_keys(value, kind, place)
@@ -80,6 +85,10 @@ def typed(value: Any, kind: Any, place: str) -> Any:
     elif kind is Any or type(value) is kind or (kind is float and type(value) is int):
         return value
     raise MisfitError(in_short(f"{place or 'content'} is {shown(value)}"))
+
+
+def _is_added(kind: Any) -> bool:
+    return get_origin(kind) is Annotated and added in get_args(kind)
 
 
 def _with_keys(value: dict[Any, Any], kind: Any, place: str) -> dict[Any, Any]:

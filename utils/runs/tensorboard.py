@@ -13,6 +13,9 @@ from torch import Tensor
 from utils.files import writing
 from utils.runs.records import EpochRow
 
+BY_KIND = tuple(name for name in EpochRow._fields if name.startswith(("score_", "wrong_")))
+SHOWN = ("loss", "top1", "top3", "top5", "lr", "seconds", *BY_KIND)
+
 
 class Tensorboard:
     """The tensorboard files in a run's folder; methods raise RunError if they can't write.
@@ -31,10 +34,10 @@ class Tensorboard:
             self.writer.write_event(Event(step=first_epoch, session_log=start))
 
     def add_rows(self, rows: list[EpochRow]) -> None:
-        """Add the losses, accuracies, rates and times of an epoch's passes."""
+        """Add the losses, accuracies, rates, times and scores of an epoch's passes."""
         with writing(self.folder):
             for row in rows:
-                for name in ("loss", "top1", "top3", "top5", "lr", "seconds"):
+                for name in SHOWN:
                     value = getattr(row, name)
                     if value is not None:
                         self._add(scalar(f"{name}/{row.mode}", value), row.epoch)
