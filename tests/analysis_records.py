@@ -76,11 +76,11 @@ def write_one(folder: Path, of: Pass, made: Made) -> None:
         for name, values in responses.items():
             statistics |= permuted(name, values.astype(np.float64), blocks["image"].to_numpy())
     clips_of = of.epoch if made.clips_of is None else made.clips_of
-    config = {"seed": made.seed, "unexp_epoch": UNEXP_EPOCH, "model": "dpc-rnn"}
+    settings = {"seed": made.seed, "unexp_epoch": UNEXP_EPOCH, "model": "dpc-rnn"}
     means = {name: values.mean((2, 3)) for name, values in responses.items()}
     write_pass(
         folder, of, groups=groups, statistics=statistics, blocks=blocks,
-        made={"config": config, "clips_of": clips_of}, vectors={**means, **stages},
+        made={"run": settings, "config": settings, "clips_of": made.clips_of}, vectors={**means, **stages},
         maps=responses if made.maps else None,
     )  # fmt: skip
 

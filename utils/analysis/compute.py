@@ -96,7 +96,7 @@ def measure(folder: Path, passes: Sequence[Pass], measured: Path | None) -> tupl
     tables["usi_correlation.csv"] = [*usi.correlate_epochs(nodes, seed)]
     tables["responses.csv"] = [*responses.relate(tables["responses.csv"])]
     tables["rsm_similarity.csv"] = [*representations.compare_all(found)]
-    tables["conditions.csv"] = [*loading.list_conditions(recorded)]
+    tables["conditions.csv"] = [*representations.all_conditions([one.clips for one in found])]
     if brain is not None:
         tables["rsm_similarity.csv"] += neural.compare_with(brain, found)
     arrays["usi_nodes.npz"] = {

@@ -115,8 +115,8 @@ def conditions_of_blocks(recorded: Recorded) -> list[Condition]:
 
 def seed_of(recorded: Recorded) -> int:
     """Return the run's seed, from which every draw of the analysis follows."""
-    config: Any = recorded.made.get("config")
-    seed = config.get("seed") if isinstance(config, dict) else None
+    settings: Any = recorded.made.get("run")
+    seed = settings.get("seed") if isinstance(settings, dict) else None
     return seed if isinstance(seed, int) and seed >= 0 else NO_SEED
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.analysis import similarity
-from utils.analysis.loading import Condition, list_conditions
+from utils.analysis.loading import Condition
 from utils.analysis.recorded import Recorded
 from utils.analysis.representations import (
     BLOCKS,
@@ -16,6 +16,7 @@ from utils.analysis.representations import (
     Clips,
     Representation,
     SimilarityRow,
+    all_conditions,
     similar,
 )
 from utils.errors import UsageError
@@ -74,24 +75,24 @@ def read_responses(path: Path) -> np.ndarray:
 def match(responses: np.ndarray, path: Path, shown: Sequence[tuple[Recorded, Clips]]) -> Neural:
     """Find out from their number what the rows are; raises UsageError where nothing fits.
 
-    They are all conditions in the order of the groups, or those of them that have blocks, or else
-    the blocks of the one epoch whose clips were shown.
+    They are the conditions of all passes, as in conditions.csv, or those of one pass; or else they
+    are the blocks of the one epoch whose clips were shown.
     """
-    number = len(responses)
-    lists = [list_conditions(recorded) for recorded, _ in shown]
-    for conditions in (lists, [clips.conditions for _, clips in shown]):
-        fitting = [one for one in conditions if len(one) == number]
-        if fitting and all(one == fitting[0] for one in fitting):
-            return Neural(responses, fitting[0])
-        if fitting:
-            raise UsageError(
-                f"--neural {path}: has {number} rows, as the conditions of several passes, which "
-                f"differ; give a row for each of all {len(lists[0])} conditions, NaN for missing"
-            )
+    number, every = len(responses), all_conditions([clips for _, clips in shown])
+    told = f"--neural {path}: has {number} rows"
+    fitting = [clips.conditions for _, clips in shown if len(clips.conditions) == number]
+    if number == len(every):
+        return Neural(responses, every)
+    if fitting and all(one == fitting[0] for one in fitting):
+        return Neural(responses, fitting[0])
+    if fitting:
+        raise UsageError(
+            f"{told}, as the conditions of several passes, which differ; give a row for each of "
+            f"the {len(every)} conditions of all passes, NaN where one wasn't measured"
+        )
     fits = [clips for _, clips in shown if number == len(clips.blocks)]
     if fits and all(np.array_equal(fits[0].blocks, clips.blocks) for clips in fits):
         return Neural(responses, None)
-    told = f"--neural {path}: has {number} rows"
     if fits:
         epochs = ", ".join(str(e) for e in sorted({int(clips.blocks[0, 0]) for clips in fits}))
         raise UsageError(
@@ -103,7 +104,10 @@ def match(responses: np.ndarray, path: Path, shown: Sequence[tuple[Recorded, Cli
         f"{recorded.of.name} {len(clips.conditions)} or {len(clips.blocks)}"
         for recorded, clips in shown
     )
-    raise UsageError(f"{told}; conditions or blocks of each pass: {numbers}")
+    raise UsageError(
+        f"{told}; all passes have {len(every)} conditions (image × orientation), and each has so "
+        f"many conditions or blocks: {numbers}"
+    )
 
 
 def compare_with(neural: Neural, found: Sequence[Representation]) -> list[SimilarityRow]:

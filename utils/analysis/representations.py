@@ -51,10 +51,12 @@ class Clips(NamedTuple):
     """What a pass has shown: of each block its condition, by its index in `conditions`.
 
     `blocks` `[R, 3]` tells epoch, item and step, so that passes with the same clips are known.
+    `listed` are the conditions of all groups, and `conditions` those of them that have blocks.
     `chosen` are the numbers of the rows that are compared one by one.
     """
 
     blocks: np.ndarray
+    listed: list[Condition]
     conditions: list[Condition]
     condition: np.ndarray
     chosen: np.ndarray
@@ -84,13 +86,21 @@ def clips_of(recorded: Recorded) -> Clips:
     """Return what a pass has shown; passes with the same clips choose the same blocks."""
     shown = loading.conditions_of_blocks(recorded)
     present = set(shown)
-    conditions = [one for one in loading.list_conditions(recorded) if one in present]
+    listed = loading.list_conditions(recorded)
+    conditions = [one for one in listed if one in present]
     index = {one: number for number, one in enumerate(conditions)}
     condition = np.array([index.get(one, -1) for one in shown])
     rng = stream(loading.seed_of(recorded), "compared blocks", loading.clips_epoch(recorded))
     chosen = loading.choose_rows(condition, MOST_BLOCKS, rng)
     blocks = recorded.blocks[["epoch", "item", "step"]].to_numpy()
-    return Clips(blocks, conditions, condition, chosen)
+    return Clips(blocks, listed, conditions, condition, chosen)
+
+
+def all_conditions(shown: Sequence[Clips]) -> list[Condition]:
+    """Return the conditions that any of the passes has shown, in the order of the groups."""
+    present = {one for clips in shown for one in clips.conditions}
+    listed = dict.fromkeys(one for clips in shown for one in clips.listed)
+    return [one for one in listed if one in present]
 
 
 def represent(recorded: Recorded, clips: Clips) -> list[Representation]:
