@@ -117,7 +117,7 @@ class PermutedSums:
             true, permuted = usi[0], usi[1:]
             ends = permuted.nanquantile(permuted.new_tensor(CENTRAL), dim=0)  # [2, nodes]
             as_far = (permuted.abs() >= true.abs()).sum(dim=0)
-            p = (1 + as_far) / labellings
+            p = (1 + as_far.double()) / labellings
             parts.append(torch.stack([*ends, p]))  # [3, nodes]
         found = torch.cat(parts, dim=1).masked_fill(left_out, math.nan)
         return Null(*found)
