@@ -3,18 +3,29 @@
 import csv
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from dataset.show_stimuli import main
+from dataset.stimulus_files import write_stimuli
+from dataset.stimulus_request import parse
+from dataset.stimulus_tables import ShownImage, ShownPatch
 from forked import ENVIRONMENT, ROOT, wait_until
+from small_runs import run
 from utils.errors import PREEMPTED
 
 PROGRAM = "python -m dataset.show_stimuli"
 FLAGS = ["--seed", "5", "--img_dim", "32", "--num_gabors", "3", "--train_len", "4"]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def command(*flags: object) -> list[str]:
@@ -31,8 +42,7 @@ def test_a_trained_runs_stimuli_are_shown(pretrained_run, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     names = ["stimuli.mp4", "images.csv", "patches.csv", "stimuli.json"]
     assert done.stdout.splitlines() == [str(folder / name) for name in names]
-    with open(folder / "images.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(folder / "images.csv")
     assert [row["image"] for row in rows[:2]] == ["A", "B"]
     assert {row["item"] for row in rows} == {"0", "1", "2"}
 
@@ -106,8 +116,27 @@ def test_help_names_the_flags_of_gabors(capsys):
 
 
 def test_the_readme_shows_every_column():
-    from dataset.stimulus_tables import ShownImage, ShownPatch
-
     text = (ROOT / "dataset" / "README.md").read_text().split("## To show the stimuli")[1]
     for row in (ShownImage, ShownPatch):
         assert all(f"`{name}`" in text for name in row._fields)
+
+
+@pytest.mark.slow
+def test_each_block_of_a_recorded_pass_is_in_the_table_of_images(small, pretrained_run, tmp_path):
+    folder = tmp_path / "a_run"
+    shutil.copytree(pretrained_run, folder)
+    assert run("--analysis", folder, "--cpu_only") == 0
+    tables = sorted((folder / "analysis" / "recorded").glob("epoch*_post_blocks.csv"))
+    assert tables
+    for path in tables:
+        epoch = int(path.name.removeprefix("epoch").split("_")[0])
+        (_, images, *_) = write_stimuli(parse([str(folder), "--with_U", "--epoch", str(epoch)]))
+        shown = {
+            (row["item"], step): row for row in rows_of(images) for step in row["step"].split()
+        }
+        blocks = rows_of(path)
+        assert len(shown) == len(blocks) == 8
+        for block in blocks:
+            row = shown[block["item"], block["step"]]
+            names = ("image", "orientation", "is_U")
+            assert [row[name] for name in names] == [block[name] for name in names]
