@@ -1,0 +1,141 @@
+"""The runs to compare: found in folders, each with the tests of its checkpoints."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from utils.config.flags import Config, fields_on_resume
+from utils.errors import UsageError
+from utils.files import reason
+from utils.logs import log
+from utils.runs.folder import checkpoint_stem, config_in, is_run_folder, run_folder_of
+
+Found = TypeVar("Found")
+DEPTH = 4  # levels of folders below a named one that are searched
+RANDOM = "random"  # weights that a test can name in place of a checkpoint
+BEST = re.compile(r"(best(?:_unexp)?)_epoch\d+")  # the stem of a best checkpoint
+OF_THE_RUN = {"seed", "pretrained", "unexp_epoch", "wd", "dropout", "suffix"}  # not told of tests
+
+
+class Test(NamedTuple):
+    """The folder of a test, and what was tested: `best`, `epoch8`, with data flags of its own."""
+
+    folder: Path
+    what: str
+
+
+class Run(NamedTuple):
+    """A run with its tests, or tests of weights whose run is not known.
+
+    `own`: whether the run's own records count, and not those of its tests alone.
+    """
+
+    folder: Path
+    config: Config
+    own: bool
+    tests: tuple[Test, ...]
+
+
+def find_runs(folders: Sequence[Path]) -> list[Run]:
+    """Return the runs in folders: of each folder, it itself or what lies in it, each run once.
+
+    The folder of a test stands for its run with this test alone. Hidden folders, which hold
+    unfinished runs, are left out; damaged ones are too, with a warning. Raises UsageError where
+    nothing is left.
+    """
+    problems: list[str] = []
+    runs: dict[Path, Run] = {}
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise UsageError(f"{folder}: is no folder; name folders of runs, or folders of those")
+        before = len(problems)
+        found = [path for path in search(folder) if _add(runs, path, problems)]
+        if not found and len(problems) == before:
+            problems.append(f"{folder}: holds no run")
+    return kept(list(runs.values()), problems)
+
+
+def kept(found: list[Found], problems: Sequence[str]) -> list[Found]:
+    """Return what was found, and warn of what is left out; raises UsageError for nothing."""
+    problems = list(dict.fromkeys(problems))
+    if not found:
+        more = f" (and {len(problems) - 1} more like this)" if len(problems) > 1 else ""
+        raise UsageError(f"nothing to compare: {problems[0]}{more}")
+    for problem in problems:
+        log.warning("%s; left out", problem)
+    return found
+
+
+def search(folder: Path) -> Iterator[Path]:
+    """Yield the folders of runs and of tests in a folder, or itself; links are followed once."""
+    seen: set[str] = set()
+
+    def within(path: Path, levels: int) -> Iterator[Path]:
+        real = os.path.realpath(path)
+        if real in seen:
+            return
+        seen.add(real)
+        is_run = is_run_folder(path)
+        if is_run:
+            yield path
+        if levels == 0 and not is_run:
+            return
+        try:
+            names = sorted(os.listdir(path))
+        except OSError as error:
+            log.warning("%s: can't be read (%s); left out", path, reason(error))
+            return
+        for name in names:
+            is_wanted = is_run_folder(path / name) if is_run else os.path.isdir(path / name)
+            if is_wanted and not name.startswith("."):
+                yield from within(path / name, levels - 1 if not is_run else 0)
+
+    return within(folder, DEPTH)
+
+
+def _add(runs: dict[Path, Run], folder: Path, problems: list[str]) -> bool:
+    """Add a run or a test to its run; return whether it could be read."""
+    try:
+        config = config_in(folder)
+        of, run_config = folder, config
+        tests: tuple[Test, ...] = ()
+        if config.test:
+            run = _run_of_test(folder, config)
+            of, run_config = (folder, config) if run is None else (run, config_in(run))
+            tests = (Test(folder, _tested(config, run_config)),)
+    except UsageError as error:
+        problems.append(str(error))
+        return False
+    real = Path(os.path.realpath(of))
+    before = runs.get(real, Run(real, run_config, False, ()))
+    known = {os.path.realpath(test.folder) for test in before.tests}
+    new = tuple(test for test in tests if os.path.realpath(test.folder) not in known)
+    runs[real] = before._replace(own=before.own or not config.test, tests=before.tests + new)
+    return True
+
+
+def _run_of_test(folder: Path, config: Config) -> Path | None:
+    """Return the run folder that a test lies in, or the one of its checkpoint, if there is one."""
+    parent = Path(os.path.realpath(folder)).parent
+    if is_run_folder(parent):
+        return parent
+    return None if config.test == RANDOM else run_folder_of(Path(config.test))
+
+
+def _tested(config: Config, run: Config) -> str:
+    """Return which checkpoint was tested, and the data flags in which the test differs."""
+    told = [checkpoint_kind(config.test)]
+    for name in sorted(fields_on_resume("fixed", "free") - OF_THE_RUN):
+        value = getattr(config, name)
+        if value != getattr(run, name):
+            told.append(name if value is True else f"{name} {value}")
+    if config.unexp_epoch == 0:
+        told.append("with U")  # else a test of Gabors shows none
+    return ", ".join(told)
+
+
+def checkpoint_kind(path: str) -> str:
+    """Return a checkpoint's name; of a best one without its epoch, which seeds don't share."""
+    return BEST.sub(r"\1", checkpoint_stem(path))

@@ -1,0 +1,166 @@
+"""Which runs are repetitions of one experiment, and what tells the experiments apart."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from utils.compare.measures import Measured
+from utils.compare.settings import (
+    IDENTIFYING,
+    Settings,
+    common_text,
+    joined,
+    rank,
+    settings_of,
+    told,
+)
+from utils.config.datasets import CATALOGUE
+from utils.errors import UsageError
+from utils.logs import log
+
+
+class Group(NamedTuple):
+    """Runs that differ in their seeds alone, or in what is pooled.
+
+    `flags` has the text of each flag that tells the groups apart. `repeats` names each run by its
+    seed and, where splits are pooled, its split.
+    """
+
+    flags: dict[str, str]
+    measured: tuple[Measured, ...]
+    repeats: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Return a text such as `lr 0.001, without roll`; empty for a group that is alone."""
+        return ", ".join(told(name, text) for name, text in self.flags.items())
+
+    @property
+    def onset(self) -> float | None:
+        """The first epoch with U images in any of its runs."""
+        return min((one.onset for one in self.measured if one.onset is not None), default=None)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all runs have the same number of epochs."""
+        return len({one.last for one in self.measured}) == 1
+
+
+class Grouping(NamedTuple):
+    """The groups, sorted by their flags, and in words what all of their runs have in common."""
+
+    groups: tuple[Group, ...]
+    common: str
+
+
+def group_runs(measured: Sequence[Measured], by: Sequence[str] = ()) -> Grouping:
+    """Group runs by what they are identified by, seed aside, or by the flags `by` alone.
+
+    Splits are pooled like seeds where each one was used once. Of runs that are the same in all,
+    one counts. Raises UsageError for runs of two kinds of model, whose numbers can't be compared.
+    """
+    if len({one.run.config.model for one in measured}) > 1:
+        raise UsageError(
+            "these are runs of dpc-rnn and of lc-rnn, whose losses and accuracies mean different "
+            "things; name the folders of one of them, such as OUT/*_lc-rnn_*"
+        )
+    ordered = sorted(measured, key=_place)
+    settings = settings_of([one.run for one in ordered])
+    kept = _without_copies(ordered, settings)
+    ordered, settings = [ordered[i] for i in kept], [settings[i] for i in kept]
+    names = list(by or IDENTIFYING)
+    if not by and splits_are_repeats(settings):
+        names.remove("split")
+    members: dict[tuple, list[int]] = {}
+    for index, one in enumerate(settings):
+        members.setdefault(tuple(one[name] for name in names), []).append(index)
+    sorted_keys = sorted(members, key=lambda key: list(map(rank, key)))
+    parts = [members[key] for key in sorted_keys]
+    _warn_of_pooled([[settings[i] for i in part] for part in parts], by)
+    groups = _tell_apart(ordered, settings, parts, by)
+    for group in groups:
+        _warn_of_differences(group)
+    return Grouping(groups, common_text(settings))
+
+
+def _place(one: Measured) -> tuple[int, int, str]:
+    return one.run.config.seed, one.run.config.split, str(one.run.folder)
+
+
+def _without_copies(ordered: Sequence[Measured], settings: Sequence[Settings]) -> list[int]:
+    """Return the places of the runs that count: of copies of a run, one with the most epochs."""
+    kept: dict[tuple, int] = {}
+    for place, (one, setting) in enumerate(zip(ordered, settings, strict=True)):
+        config = one.run.config
+        same = (*(setting[n] for n in IDENTIFYING), config.seed, config.pretrained, config.test)
+        other = kept.setdefault(same, place)
+        if other != place:
+            first, second = sorted((other, place), key=lambda i: (ordered[i].last, i))
+            kept[same] = second
+            told_of = ordered[first].run.folder, ordered[second].run.folder
+            log.warning("%s: has the flags and the seed of %s; left out", *told_of)
+    return sorted(kept.values())
+
+
+def splits_are_repeats(settings: Sequence[Settings]) -> bool:
+    """Whether runs that differ in nothing but the seed have one split, or another split each."""
+    if not any(CATALOGUE[one["dataset"]].splits for one in settings):
+        return False
+    splits: dict[tuple, list[int]] = {}
+    for one in settings:
+        key = tuple(one[name] for name in IDENTIFYING if name != "split")
+        splits.setdefault(key, []).append(one["split"])
+    return all(len(set(group)) in (1, len(group)) for group in splits.values())
+
+
+def _tell_apart(
+    ordered: Sequence[Measured],
+    settings: Sequence[Settings],
+    parts: Sequence[Sequence[int]],
+    by: Sequence[str],
+) -> tuple[Group, ...]:
+    """Return the groups of the runs at these places, with the flags in which they differ."""
+    texts = [
+        {name: joined(settings[i][name] for i in part) for name in by or IDENTIFYING}
+        for part in parts
+    ]
+    differing = [name for name in texts[0] if len({text[name] for text in texts}) > 1]
+    groups = []
+    for part, text in zip(parts, texts, strict=True):
+        has_splits = len({settings[i]["split"] for i in part}) > 1
+        repeats = tuple(
+            f"{settings[i]['seed']}" + (f" split {settings[i]['split']}" if has_splits else "")
+            for i in part
+        )
+        flags = {name: text[name] for name in differing}
+        groups.append(Group(flags, tuple(ordered[i] for i in part), repeats))
+    return tuple(groups)
+
+
+def _warn_of_pooled(parts: Sequence[Sequence[Settings]], by: Sequence[str]) -> None:
+    pooled = [
+        name
+        for name in IDENTIFYING
+        if by and any(len({one[name] for one in part}) > 1 for part in parts)
+    ]
+    if pooled:
+        log.warning("--by %s: pools runs that differ in %s", " ".join(by), ", ".join(pooled))
+
+
+def _warn_of_differences(group: Group) -> None:
+    """Name runs with fewer epochs than others, and say where chance differs within a group."""
+    most = max(one.last for one in group.measured)
+    chances: dict[tuple, set[float]] = {}
+    for one in group.measured:
+        if -1 < one.last < most:
+            told_of = one.run.folder, one.last, most
+            log.warning("%s: has epochs up to %d, others of its group up to %d", *told_of)
+        rows = one.values[(one.values["metric"] == "chance") & one.values["epoch"].notna()]
+        for mode, epoch, value in rows[["mode", "epoch", "value"]].itertuples(index=False):
+            chances.setdefault((mode, epoch), set()).add(value)
+    if any(len(values) > 1 for values in chances.values()):
+        name = f" ({group.label})" if group.label else ""
+        log.warning(
+            "chance differs between the runs of a group%s, perhaps as they had other numbers of "
+            "processes; their accuracies can't be compared",
+            name,
+        )
