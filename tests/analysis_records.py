@@ -75,13 +75,12 @@ def write_one(folder: Path, of: Pass, made: Made) -> None:
     if made.unexpected:
         for name, values in responses.items():
             statistics |= permuted(name, values.astype(np.float64), blocks["image"].to_numpy())
-    clips_of = of.epoch if made.clips_of is None else made.clips_of
     settings = {"seed": made.seed, "unexp_epoch": UNEXP_EPOCH, "model": "dpc-rnn"}
     means = {name: values.mean((2, 3)) for name, values in responses.items()}
     write_pass(
         folder, of, groups=groups, statistics=statistics, blocks=blocks,
-        made={"run": settings, "config": settings, "clips_of": made.clips_of}, vectors={**means, **stages},
-        maps=responses if made.maps else None,
+        made={"run": settings, "config": settings, "clips_of": made.clips_of},
+        vectors={**means, **stages}, maps=responses if made.maps else None,
     )  # fmt: skip
 
 
@@ -149,7 +148,7 @@ def make_stages(made: Made, of: Pass, blocks: pd.DataFrame) -> dict[str, np.ndar
     for s, stage in enumerate(STAGES):
         rng = np.random.default_rng((made.seed, s, of.epoch, of.weights + 1))
         preferred = np.random.default_rng((made.seed, s)).uniform(0, np.pi, made.channels)
-        tuned = np.exp((1 + s) * (np.cos(2 * (angle - preferred)) - 1))
+        tuned = np.exp((0.2 + 0.5 * s) * (np.cos(2 * (angle - preferred)) - 1))
         noise = 0.1 * made.noise * rng.normal(0, 1, (len(blocks), made.channels))
         stages[stage] = (tuned + noise).astype(np.float32)
     return stages

@@ -8,6 +8,7 @@ from utils.analysis.loading import list_stages
 from utils.analysis.moments import pooled
 from utils.analysis.recorded import ANY, Recorded
 
+ROUNDING = 1e-9  # as a share of the largest response
 HALF_TURN, FULL_TURN = 180.0, 360.0  # the periods of orientation and of direction, in degrees
 
 
@@ -91,15 +92,16 @@ def selectivity(curve: Curve, period: float) -> np.ndarray:
 
     That is the OSI for a period of 180°, and the DSI for one of 360°: 1 for a channel that
     responds to one orientation or direction alone, 0 where responses are even. NaN for channels
-    with the same response to all angles, and for all if these don't divide the period evenly.
+    with the same response to all angles, up to rounding, and for all if these don't divide the
+    period evenly.
     """
     angles, _, responses = folded(curve, period)
     if not are_even(angles, period):
         return np.full(responses.shape[1], np.nan)
     shifted = responses - responses.min(0)  # [n, C]
+    shifted[:, shifted.max(0) <= ROUNDING * abs(responses).max(0)] = np.nan
     turns = np.exp(2j * np.pi * angles / period)
-    with np.errstate(invalid="ignore"):
-        return abs(turns @ shifted) / shifted.sum(0)
+    return abs(turns @ shifted) / shifted.sum(0)
 
 
 def _summary(index: np.ndarray) -> tuple[float, float, float]:
