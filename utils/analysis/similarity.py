@@ -73,7 +73,8 @@ def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
 
 def _centred(values: np.ndarray) -> np.ndarray:
     """Return the columns centred over rows; all are scaled alike, which CKA doesn't depend on."""
-    centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
+    centred = values.astype(np.float64) - values[0]  # equal rows become 0, without rounding
+    centred -= centred.mean(0)
     scale = abs(centred).max()
     return centred / scale if scale > 0 else centred
 
