@@ -73,6 +73,8 @@ def write_computed(run: Path, made: Computed) -> Path:
     if made.angles:
         tables["tuning"] = list_tuning(made, rng)
     for name, rows in tables.items():
+        if not rows:
+            continue
         table = pd.DataFrame(rows)
         keys = {"epoch", "next_epoch", "orientation", "item", "step"}
         numbers = [c for c in table.select_dtypes("number") if c not in keys]

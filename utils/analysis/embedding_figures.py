@@ -1,5 +1,7 @@
 """Pictures of the embedding: each block a point in two dimensions, coloured by what it shows."""
 
+from collections.abc import Sequence
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -81,7 +83,9 @@ def list_looks(points: pd.DataFrame, are_gabors: bool) -> list[Look]:
     if len(steps) > 1:
         ramp = matplotlib.colormaps["viridis"]
         of_step = {step: ramp(0.9 * i / (len(steps) - 1)) for i, step in enumerate(steps)}
-        named = [(f"step {step + 1:g}", of_step[step]) for step in steps[:8]]
+        named: list[tuple[str, ColorType]] = [
+            (f"step {step + 1:g}", of_step[step]) for step in steps[:8]
+        ]
         looks.append(("predicted step", to_rgba([of_step[step] for step in points["step"]]), named))
     return looks
 
@@ -97,6 +101,6 @@ def by_orientation(orientations: pd.Series) -> Look:
     return "orientation", to_rgba(colours), names
 
 
-def to_rgba(colours: list[ColorType]) -> np.ndarray:
+def to_rgba(colours: Sequence[ColorType]) -> np.ndarray:
     """Return colours as an array `[points, 4]`."""
     return matplotlib.colors.to_rgba_array(colours)

@@ -7,7 +7,7 @@ weights from before it (pre: dashed, open marks), right of it the one with those
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -95,7 +95,7 @@ class EpochAxis(NamedTuple):
         axes.set_xlim(-0.5, len(places) - 0.5)
         for place in self.gaps:
             across, base = axes.get_xaxis_transform(), [place + 0.46, place + 0.54]
-            look = {"transform": across, "clip_on": False, "in_layout": False}
+            look: dict[str, Any] = {"transform": across, "clip_on": False, "in_layout": False}
             axes.plot(base, [0, 0], color="white", lw=2, zorder=4, **look)
             slash = [(-0.4, -1), (0.4, 1)]
             axes.plot(base, [0, 0], ls="", marker=slash, ms=6, color=figures.DARK, zorder=5, **look)
@@ -206,13 +206,13 @@ def _top(cluster: list[float], least: float) -> float:
 def when_legend(axes: Axes, axis: EpochAxis) -> None:
     """Explain the two kinds of marks, where both are there, below the right end of the axis."""
     if axis.has_pre:
-        look = {"color": figures.DARK, "marker": "o", "ms": 3.4, "lw": 0.9}
+        look: dict[str, Any] = {"color": figures.DARK, "marker": "o", "ms": 3.4, "lw": 0.9}
         handles = [
             Line2D([], [], ls="--", mfc="white", label="before the epoch (pre)", **look),
             Line2D([], [], ls="-", label="after it (post)", **look),
         ]
         axes.figure.legend(
-            handles=handles, loc="outside lower right", ncols=2, fontsize=7, borderpad=0
+            handles=handles, loc="outside lower right", ncols=2, fontsize=7, borderaxespad=0.8
         )
 
 

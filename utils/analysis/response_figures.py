@@ -83,9 +83,11 @@ def draw_tuning(results: Results) -> Figure:
     epochs = results.landmarks("tuning")
     epochs = [epochs[0], epochs[-1]] if len(epochs) > 1 else epochs
     stages = [stage for stage in STAGES if (results.tables["tuning"]["stage"] == stage).any()]
-    figure = panels.new_figure(panels.WIDTH, 2.7)
-    grid = figure.subplots(1, 2, sharey=True)
-    for axes, (index, title) in zip(grid, INDEX_NAMES.items(), strict=True):
+    table = results.tables["tuning"]
+    indices = [index for index in INDEX_NAMES if table[f"{index}_median"].notna().any()] or ["osi"]
+    figure = panels.new_figure(0.5 + 3.3 * len(indices), 2.6)
+    grid = figure.subplots(1, len(indices), squeeze=False, sharey=True)[0]
+    for axes, index in zip(grid, indices, strict=True):
         names = {(e, s): f"epoch{e}_{POST}_{s}_{index}" for e in epochs for s in stages}
         arrays = results.arrays("tuning_channels.npz", list(names.values()))
         for side, (epoch, colour) in enumerate(
@@ -102,7 +104,7 @@ def draw_tuning(results: Results) -> Figure:
                 np.arange(len(stages)) + shift, medians, color=colour, marker="o", ms=3.5,
                 mec="white", mew=0.6, lw=1, zorder=4,
             )  # fmt: skip
-        axes.set_title(title)
+        axes.set_title(INDEX_NAMES[index])
         names_of_stages = [s.replace("stage", "stage ") for s in stages]
         axes.set_xticks(range(len(stages)), names_of_stages)
         axes.set(xlim=(-0.6, len(stages) - 0.4), ylim=(0, 1), xlabel="Depth in the network")
@@ -112,7 +114,7 @@ def draw_tuning(results: Results) -> Figure:
         Patch(color=colour, alpha=0.5, label=f"epoch {epoch}") for epoch, colour in shown
     ]
     handles.append(Line2D([], [], color=figures.DARK, marker="o", ms=3.5, lw=1, label="median"))
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, borderpad=0)
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, borderaxespad=0.8)
     return figure
 
 
@@ -182,9 +184,8 @@ def draw_accuracies(
         panels.draw_series(axes, axis, one, "percent", colour, panels.MODULE_MARKS[module])
         labels.append(EndLabel(panels.last_value(one, "percent"), module, colour))
     axes.set_ylim(0, float(np.clip(1.08 * axes.get_ylim()[1], 1, 103)))
-    chance = 100 / rows["classes"].max()
-    if np.isfinite(chance):
-        axes.axhline(chance, color=figures.DARK, ls="--", lw=0.7, zorder=1)
+    if (classes := rows["classes"].max()) > 0:
+        axes.axhline(100 / classes, color=figures.DARK, ls="--", lw=0.7, zorder=1)
     shuffled = rows["by_chance"].mean()
     labels.append(EndLabel(shuffled, "shuffled", figures.GRAY))
     panels.label_ends(axes, labels, height)

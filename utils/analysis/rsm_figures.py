@@ -1,7 +1,7 @@
 """Pictures of RSMs, the correlations of blocks' response vectors with each other."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -20,7 +20,7 @@ from utils.plots.breakdowns import TYPE_ORDER
 KIND = "activation"  # that is shown; errors are in the tables
 SIDE = 1.95  # inches of a matrix
 STRIP = 0.035  # width of the strips of colours, as a share of the matrix' side
-LEAST_SPAN = 0.05  # share of the side that a name needs
+LEAST_SPAN = 0.06  # share of the side that a name needs
 COLOURS = matplotlib.colormaps["RdBu_r"].resampled(51)  # few, which makes small files
 
 
@@ -64,7 +64,7 @@ def draw_rsm(results: Results, shown: Sequence[Shown], outer: str) -> Figure:
     grid = figure.subplots(len(modules), len(shown), squeeze=False)
     end = shared_end([m for one in shown for m in one.matrices.values()])
     colours = COLOURS.with_extremes(bad=figures.NO_DATA)
-    room = 15 + 4.2 * longest_name(shown[0].labels, outer)
+    room = 19 + 4.6 * longest_name(shown[0].labels, outer)
     for module, row in zip(modules, grid, strict=True):
         for one, axes in zip(shown, row, strict=True):
             order = sort_blocks(one.labels, outer)
@@ -119,6 +119,8 @@ def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, b
     for depth, column in enumerate(reversed(columns)):
         low = 1 + STRIP * (0.4 + 1.2 * depth)
         groups = list_groups(labels, columns if column != outer else [outer], column)
+        named = [group for group in groups if group.end - group.start >= LEAST_SPAN]
+        turned = any(len(g.name) > 2 and g.end - g.start < 0.034 * len(g.name) for g in named)
         for group in groups:
             size = group.end - group.start
             for start, width, bottom, height in (
@@ -129,15 +131,15 @@ def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, b
                         (start, bottom), width, height, color=group.colour, lw=0, clip_on=False
                     )
                 )
-            if column != columns[0] or size < LEAST_SPAN:
+            if column != columns[0] or group not in named:
                 continue
             middle, edge = group.start + size / 2, low + 1.6 * STRIP
-            look = {"fontsize": 7, "parse_math": False, "clip_on": False}
+            look: dict[str, Any] = {"fontsize": 7, "parse_math": False, "clip_on": False}
             if beside:
                 axes.text(1 - edge, middle, group.name, ha="right", va="center", **look)
             if below:
-                turned = 90 if len(group.name) > 2 and size < 0.034 * len(group.name) else 0
-                axes.text(middle, edge, group.name, ha="center", va="top", rotation=turned, **look)
+                angle = 90 * turned
+                axes.text(middle, edge, group.name, ha="center", va="top", rotation=angle, **look)
     for group in list_groups(labels, [outer], outer)[1:]:
         axes.axhline(group.start, color="black", lw=0.35, alpha=0.6)
         axes.axvline(group.start, color="black", lw=0.35, alpha=0.6)

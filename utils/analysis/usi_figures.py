@@ -24,7 +24,7 @@ def draw_usi(results: Results) -> Figure:
     """Draw mean, mean size and significant share over epochs; a column per kind."""
     table = results.select("usi", over="all")
     kinds, modules = results.kinds("usi"), results.modules
-    rows = [column for column in ROWS if table[column].notna().any()]
+    rows = [column for column in ROWS if table[column].notna().any()] or ["mean"]
     axis = panels.epoch_axis(sorted(set(table["epoch"])), results.onset, [table])
     height = 1.65
     figure = panels.new_figure(min(panels.WIDTH, 0.9 + 3.1 * len(kinds)), 0.6 + height * len(rows))
@@ -64,10 +64,10 @@ def draw_modules(
         one, colour = rows[rows["module"] == module], panels.MODULE_COLOURS[module]
         panels.draw_series(axes, axis, one, column, colour, panels.MODULE_MARKS[module])
         if column == "significant":
-            for row in one.itertuples():
-                place = axis.place(row.epoch, row.when)
-                ends = row.significant_low, row.significant_high
-                axes.plot([place, place], ends, color=colour, lw=0.8, zorder=2)
+            keys = zip(one["epoch"], one["when"], strict=True)
+            places = [axis.place(epoch, when) for epoch, when in keys]
+            ends = one["significant_low"], one["significant_high"]
+            axes.vlines(places, *ends, color=colour, lw=0.8, zorder=2)
     if column == "significant":
         axes.axhline(EXPECTED, color=figures.DARK, ls="--", lw=0.7, zorder=1)
     elif column == "mean":
@@ -204,7 +204,7 @@ def draw_scatter(axes: Axes, pair: list[np.ndarray], module: str) -> None:
             cmap=panels.to_colour(colour),
         )  # fmt: skip
     else:
-        axes.plot(x, y, ".", color=colour, ms=3, alpha=0.6, mew=0)
+        axes.plot(x, y, ".", color=colour, ms=5, alpha=0.6, mew=0)
     axes.set(xlim=(-end, end), ylim=(-end, end), box_aspect=1, anchor="NW")
     axes.locator_params(nbins=4)
     if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0:

@@ -1,0 +1,192 @@
+"""The sections of an analysis' page: their pictures, how to read them, and what words mean."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from utils.analysis import numbers
+from utils.analysis.page import Table
+from utils.analysis.panels import MOST_CLASSES
+from utils.analysis.results import Results
+
+USI = (
+    "The selectivity of a node for the unexpected image U: its mean response to U minus that to "
+    "the expected D, divided by the root of the mean of both variances (d′). Above 0, the node "
+    "responds more to U."
+)
+ERROR = (
+    "The gradient of the batch's mean loss with respect to a module's output. It gets smaller with "
+    "more clips, steps and positions in a batch, so compare it at equal batch sizes alone."
+)
+PASS = (
+    "One evaluation of an epoch's training clips, with the weights from before that epoch (pre) "
+    "or from after it (post). U images are shown in all passes, also before training had any."
+)
+MODULE = (
+    "Encoder: the features of the block that is to be predicted. Contextual: the candidate state "
+    "of the recurrent network when it predicts the block. Predictive: the predicted features. "
+    "A node is one channel at one position."
+)
+NODES = "Nodes of one network aren't independent samples: the run is the unit of a test."
+WORDS = (("Pass", PASS), ("Modules", MODULE), ("USI", USI), ("Error", ERROR))
+
+
+class Section(NamedTuple):
+    """A part of the page: its pictures, how to read them, their key numbers, and their files."""
+
+    title: str
+    pictures: Mapping[str, str]  # names, and what they show in a few words
+    text: Callable[[Results], str]
+    tables: Callable[[Results], list[Table]]
+    files: Sequence[str]
+
+
+def _count(results: Results, table: str, column: str) -> str:
+    """Return the range of a column of counts, such as "120 to 240"."""
+    values = results.tables[table][column].dropna()
+    if values.empty:
+        return "an unknown number of"
+    low, high = int(values.min()), int(values.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _responses(results: Results) -> str:
+    images = set(results.tables["responses"]["image"])
+    text = (
+        "For each image type, nodes' responses are averaged over its blocks; shown is the mean "
+        "size of these averages over all nodes, for activations above and for errors below. "
+        f"An average is of {_count(results, 'responses', 'blocks')} blocks."
+    )
+    if len(images) > MOST_CLASSES + 1:
+        text += (
+            f" Since there are {len(images)} classes, the line is their median, and the band "
+            "holds the central 80 %."
+        )
+    return text
+
+
+def _usi(results: Results) -> str:
+    return (
+        "The mean USI over nodes, its mean size whatever the sign, and the share of nodes whose "
+        "USI lies outside the central 95 % of those with permuted labels. Labels that mean nothing "
+        "give 5 % (dashed); bars are 95 % binomial intervals. The second picture has the "
+        "distributions of nodes' USI after each recorded epoch, with their medians (black); "
+        "epochs whose training had U are darker. The outermost 0.4 % of the nodes may lie outside "
+        f"the axis. A mean is over {_count(results, 'usi', 'nodes')} nodes; nodes that never vary "
+        f"are left out ({_count(results, 'usi', 'left_out')}). {NODES}"
+    )
+
+
+def _correlation(results: Results) -> str:
+    return (
+        "Does a node that prefers U at one epoch still prefer it at the next one? Each point is a "
+        "node, or each hexagon the number of nodes in it (darker: more). To the right, "
+        "Pearson's r of consecutive recorded epochs, with the 95 % interval of a bootstrap over "
+        f"nodes. {NODES}"
+    )
+
+
+def _rsm(results: Results) -> str:
+    what = "image types" if results.are_gabors else "classes"
+    return (
+        "Each cell is the correlation of the response vectors of two blocks, activations averaged "
+        "over space. Red blocks on the diagonal mean that a module responds alike to images of one "
+        f"group. Strips at the sides show {what} and orientations in the colours of the other "
+        "pictures; in the second picture the orientation leads. At most 300 blocks are shown, and "
+        "groups that are too small for a name have only their colour."
+    )
+
+
+def _similarity(results: Results) -> str:
+    return (
+        "How alike are two RSMs? Kendall's τ and Pearson's r compare their cells, and linear CKA "
+        "the response vectors; 1 means the same. Compared are the mean activations to each image "
+        "type and orientation that both passes have (where there are none: the blocks). The "
+        "ceiling is the correlation between the RSMs of two halves of the first one's blocks, in "
+        "the colour of its line: noise lets hardly any other RSM come much closer. (All blocks "
+        "are less noisy than half of them, so r can lie somewhat above it.)"
+    )
+
+
+def _embedding(results: Results) -> str:
+    table = results.tables["embedding"]
+    last = table["epoch"].max()
+    text = (
+        f"Each point is a block, by its activations after epoch {last}; near points mean similar "
+        "responses. PCA shows the two directions of the largest variance."
+    )
+    if len(set(table["image"])) > MOST_CLASSES:
+        text += f" Of the classes, the {MOST_CLASSES} most frequent ones have a colour."
+    return text
+
+
+def _decoding(results: Results) -> str:
+    text = (
+        "How well does a linear classifier (multinomial logistic regression) tell orientations and "
+        "image types from a module's responses? Balanced accuracy on blocks that it was not fitted "
+        "to, mean ± sd over seeded splits; gray: with shuffled labels; dashed: chance. "
+        f"Fitted to and tested on {_count(results, 'decoding', 'blocks')} blocks."
+    )
+    return text + (" D has as many blocks as U." if _is_unexpected(results) else "")
+
+
+def _is_unexpected(results: Results) -> bool:
+    return results.are_gabors and "U" in set(results.tables["responses"]["image"])
+
+
+def _tuning(results: Results) -> str:
+    return (
+        "How strongly do the channels of a stage prefer some orientations (OSI), or directions "
+        "(DSI)? 0 means no preference, and 1 a response to one of them alone. Shapes are the "
+        "distributions over channels, points their medians; left the first epoch, right the last "
+        f"one. A stage has {_count(results, 'tuning', 'channels')} channels."
+    )
+
+
+SECTIONS = (
+    Section(
+        "Responses by image type",
+        {"responses": "Mean size of responses by image type, module and epoch"},
+        _responses, numbers.responses, ("responses.csv",),
+    ),
+    Section(
+        "Selectivity for unexpected images (USI)",
+        {
+            "usi": "Mean USI, mean size of it, and significant nodes by module and epoch",
+            "usi_distributions": "Distributions of nodes' USI by module and epoch",
+        },
+        _usi, numbers.usi, ("usi.csv", "usi_nodes.npz"),
+    ),
+    Section(
+        "The USI from epoch to epoch",
+        {"usi_correlation": "Nodes' USI at two epochs, and r of consecutive epochs"},
+        _correlation, numbers.correlation, ("usi_correlation.csv",),
+    ),
+    Section(
+        "Similarity of responses (RSM)",
+        {
+            "rsm": "Correlations of blocks, sorted by image and then by orientation",
+            "rsm_by_orientation": "The same, sorted by orientation and then by image",
+        },
+        _rsm, numbers.rsm, ("rsm.csv", "rsm.npz"),
+    ),
+    Section(
+        "Similarity of two RSMs",
+        {"rsm_similarity": "Similarity of modules, of epochs, and of measured responses if given"},
+        _similarity, numbers.similarity, ("rsm_similarity.csv",),
+    ),
+    Section(
+        "Embedding",
+        {"embedding": "Blocks in the two first principal components", "embedding_umap": "UMAP"},
+        _embedding, lambda _: [], ("embedding.csv",),
+    ),
+    Section(
+        "Decoding",
+        {"decoding": "Balanced accuracy by module and epoch"},
+        _decoding, numbers.decoding, ("decoding.csv",),
+    ),
+    Section(
+        "Tuning by depth",
+        {"tuning": "Distributions of channels' selectivity for orientation and direction by stage"},
+        _tuning, numbers.tuning, ("tuning.csv", "tuning_channels.npz"),
+    ),
+)  # fmt: skip
