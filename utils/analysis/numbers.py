@@ -84,8 +84,10 @@ def usi(results: Results) -> list[Table]:
         *("Mean, shared orientations", "Mean |USI|", "SD", "Significant (95 % interval)"),
         *("Nodes", "Left out"),
     )
+    if not rows:
+        return []
     caption = f"USI over nodes (post); columns that name no epoch: epoch {epochs[-1]}"
-    return [Table(caption, header, rows)] if rows else []
+    return [Table(caption, header, rows)]
 
 
 def _share(row: Mapping[Any, float]) -> str:
