@@ -34,6 +34,7 @@ VARIANTS = {
     "gillon2021": ["--gabor_design", "gillon2021", "--roll", "--shift_frames", "--with_U"],
     "bilinear": ["--resize", "bilinear", "--clips", ":2"],
     "classifier": ["--model", "lc-rnn", "--epoch", "3"],
+    "classifier, short images": ["--model", "lc-rnn", "--gab_img_len", "2"],
 }
 
 
