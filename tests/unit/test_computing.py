@@ -1,5 +1,6 @@
 """Everything that is computed of recorded passes, and the command that does it."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,27 @@ def test_flipped_bytes_in_an_array_are_told_in_one_line(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UsageError, match="epoch9_post: can't be read"):
         compute(tmp_path)
+
+
+def test_responses_that_are_not_finite_are_told_in_one_line(tmp_path):
+    folder = write_analysis(tmp_path, Made(passes=ONE.passes, modules=("encoder",), clips=20))
+    recorded = read_pass(folder, ONE.passes[0])
+    vectors = {name: recorded.vectors[name] for name in recorded.vectors}
+    vectors["encoder_error"][3, 1] = np.inf
+    np.savez(folder / "recorded" / "epoch9_post_vectors.npz", **vectors)
+    with pytest.raises(UsageError, match="encoder_error: values that are not finite"):
+        compute(tmp_path)
+
+
+@pytest.mark.parametrize("clips", [1, 2, 4])
+@pytest.mark.parametrize("kind", [{}, {"unexpected": False}, {"unexpected": False, "videos": True}])
+def test_few_clips_leave_out_what_needs_more(tmp_path, clips, kind):
+    made = Made(passes=PASSES, modules=("encoder",), clips=clips, **kind)
+    if not kind:  # U and D must be there, for the permutations of the records
+        made = dataclasses.replace(made, clips=clips + 12)
+    folder = write_analysis(tmp_path, made)
+    compute(tmp_path)
+    assert {"responses.csv", "embedding.csv", "rsm.npz"} <= set(computed(folder))
 
 
 # ---- the command ----

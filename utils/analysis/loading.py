@@ -24,11 +24,19 @@ class Condition(NamedTuple):
 class Arrays(Mapping[str, np.ndarray]):
     """The arrays of a file, read as they are used; raises UsageError for one of a wrong shape.
 
-    `shape` is how the shape of each array of responses starts.
+    `shape` is how the shape of each array of responses starts. Those of `finite` arrays have no
+    holes, as statistics of groups without blocks have.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], start: Path, shape: tuple[int, ...]):
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        start: Path,
+        shape: tuple[int, ...],
+        finite: bool = False,
+    ):
         self.arrays = arrays
+        self.finite = finite
         self.start = start
         self.shape = shape
 
@@ -42,6 +50,8 @@ class Arrays(Mapping[str, np.ndarray]):
         shape = () if "_usi_" in name else self.shape  # permutations have no steps and groups
         if values.shape[: len(shape)] != shape or values.dtype.kind not in "fiu":
             raise damaged(self.start, f"{name}: {values.dtype} of shape {values.shape}")
+        if self.finite and not np.isfinite(values).all():
+            raise damaged(self.start, f"{name}: values that are not finite")
         return values
 
     def __contains__(self, name: object) -> bool:
@@ -76,7 +86,7 @@ def load_pass(folder: Path, of: Pass) -> Recorded:
     if count.ndim != 2 or count.shape[1] != len(recorded.groups):
         raise damaged(start, f"count: {count.dtype} of shape {count.shape}")
     statistics = Arrays(recorded.statistics, start, count.shape)
-    vectors = Arrays(recorded.vectors, start, (len(recorded.blocks),))
+    vectors = Arrays(recorded.vectors, start, (len(recorded.blocks),), finite=True)
     return recorded._replace(statistics=statistics, vectors=vectors)
 
 
