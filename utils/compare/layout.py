@@ -64,7 +64,7 @@ def _label(group: Group) -> str:
 def wrapped(text: str, characters: int) -> str:
     """Return flags in lines of so many characters; a flag and its value stay together."""
     parts = (part.replace(" ", "\u00a0") for part in text.split(", "))
-    lines = textwrap.wrap(", ".join(parts), characters)
+    lines = textwrap.wrap(", ".join(parts), characters, break_on_hyphens=False)
     return "\n".join(lines).replace("\u00a0", " ")
 
 
@@ -131,7 +131,9 @@ def _add_legend(
     groups, common = comparison.grouping
     of = "n runs"
     if len(groups) == 1:
-        handles, of = [], f"{len(groups[0].measured)} runs, seeds {repeats_text(groups[0])}"
+        count = len(groups[0].measured)
+        of = f"{count} runs, seeds" if count > 1 else "1 run, seed"
+        handles, of = [], f"{of} {repeats_text(groups[0])}"
     else:
         for handle, label in zip(handles, labels(comparison), strict=True):
             handle.set_label(label)
