@@ -55,10 +55,15 @@ class Moments(NamedTuple):
 
     def union(self, groups: Sequence[int]) -> "Moments":
         """Return those of the blocks of several groups together, as one group."""
-        made = Moments.none(1, self.mean.shape[1], self.mean.device)
-        for group in groups:
-            made = made.plus(self.at(torch.tensor([group], device=self.mean.device)))
-        return made
+        some = [group for group in groups if self.blocks[group] > 0]
+        if not some:
+            return Moments.none(1, self.mean.shape[1], self.mean.device)
+        blocks, means, squares = self.at(torch.tensor(some, device=self.mean.device))
+        total, weight = blocks.sum(), blocks[:, None]
+        # from one group's mean on, so that equal means have no deviation
+        mean = means[0] + (weight * (means - means[0])).sum(dim=0) / total  # [nodes]
+        apart = (weight * (means - mean).square()).sum(dim=0)
+        return Moments(total[None], mean[None], (squares.sum(dim=0) + apart)[None])
 
     def at(self, groups: Tensor) -> "Moments":
         """Return those of the groups with these indices."""
