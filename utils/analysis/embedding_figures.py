@@ -22,28 +22,44 @@ Look = tuple[str, np.ndarray, list[tuple[str, ColorType]]]  # title, colours of 
 
 
 def draw_embedding(results: Results, method: str) -> Figure:
-    """Draw the last pass: a row per module, coloured by image, orientation and, for P > 1, step."""
+    """Draw the last pass: a row per module, coloured by image, orientation and, for P > 1, step.
+
+    Where there is only one of these, the modules are side by side.
+    """
     table = results.select("embedding", method=method, kind=KIND)
     post = table[table["when"] == POST]
     table = table if post.empty else post
     table = table[table["epoch"] == table["epoch"].max()]
     modules = [m for m in results.modules if (table["module"] == m).any()]
     looks = list_looks(table[table["module"] == modules[0]], results.are_gabors)
-    size = (0.5 + (SIDE + 0.1) * len(looks), 1.15 + (SIDE + 0.1) * len(modules))
-    figure = panels.new_figure(*size)
-    grid = figure.subplots(len(modules), len(looks), squeeze=False)
+    is_single = len(looks) == 1  # then the modules are side by side
+    across, down = (len(modules), 1) if is_single else (len(looks), len(modules))
+    figure = panels.new_figure(0.5 + (SIDE + 0.1) * across, 1.15 + (SIDE + 0.1) * down)
+    grid = figure.subplots(down, across, squeeze=False)
+    grid = grid.T if is_single else grid  # a row for each module
     for module, row in zip(modules, grid, strict=True):
         points = table[table["module"] == module]
         own = list_looks(points, results.are_gabors)
         for axes, (title, colours, _) in zip(row, own, strict=True):
             draw_points(axes, points, colours)
-            if axes in grid[0]:
+            if is_single:
+                axes.set_title(panels.module_name(module))
+            elif axes in grid[0]:
                 axes.set_title(f"By {title}")
-        row[0].set_ylabel(panels.module_name(module), fontsize=9)
+        if not is_single:
+            row[0].set_ylabel(panels.module_name(module), fontsize=9)
     for axes, (_, _, names) in zip(grid[-1], looks, strict=True):
         handles = [
             Line2D([], [], ls="", marker="o", ms=4, color=c, label=name) for name, c in names
         ]
+        if is_single:
+            figure.legend(
+                handles=handles,
+                loc="outside lower left",
+                ncols=min(5, 2 * len(modules)),
+                borderaxespad=0.8,
+            )
+            continue
         axes.legend(
             handles=handles, loc="upper left", bbox_to_anchor=(0, -0.02), fontsize=7,
             ncols=legend_columns([name for name, _ in names]), handletextpad=0.1,

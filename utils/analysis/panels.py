@@ -179,25 +179,27 @@ def label_ends(axes: Axes, labels: Sequence[EndLabel], height: float) -> None:
 def spread(places: np.ndarray, least: float) -> np.ndarray:
     """Return ascending places moved so that neighbours are `least` apart, as little as needed.
 
-    Neighbours that are too close form a cluster, which is centred on its members' mean.
+    Neighbours that are too close form a cluster, which is centred on its members' mean, but stays
+    between 0 and 1 as far as it can.
     """
-    clusters: list[list[float]] = []
+    clusters: list[np.ndarray] = []
     for place in places:
-        clusters.append([place])
-        while len(clusters) > 1 and _top(clusters[-2], least) + least > _bottom(
-            clusters[-1], least
-        ):
-            clusters[-2:] = [clusters[-2] + clusters[-1]]
-    ends = [_bottom(one, least) + least * np.arange(len(one)) for one in clusters]
-    return np.concatenate(ends) if ends else np.empty(0)
+        clusters.append(np.array([place]))
+        while len(clusters) > 1 and are_too_close(*clusters[-2:], least):
+            clusters[-2:] = [np.concatenate(clusters[-2:])]
+    return np.concatenate([spaced(one, least) for one in clusters]) if clusters else np.empty(0)
 
 
-def _bottom(cluster: list[float], least: float) -> float:
-    return float(np.mean(cluster)) - least * (len(cluster) - 1) / 2
+def are_too_close(lower: np.ndarray, upper: np.ndarray, least: float) -> bool:
+    """Whether two clusters, spaced, are less than `least` apart."""
+    return bool(spaced(upper, least)[0] - spaced(lower, least)[-1] < least - 1e-9)
 
 
-def _top(cluster: list[float], least: float) -> float:
-    return float(np.mean(cluster)) + least * (len(cluster) - 1) / 2
+def spaced(cluster: np.ndarray, least: float) -> np.ndarray:
+    """Return the cluster's places, `least` apart, around its mean or at the edge that is near."""
+    half = least * (len(cluster) - 1) / 2
+    middle = max(min(float(np.mean(cluster)), 1 - half), half)
+    return middle + least * np.arange(len(cluster)) - half
 
 
 # ---- legends and notes ----
@@ -245,7 +247,8 @@ def density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """
     counts, _ = np.histogram(values, edges)
     step = edges[1] - edges[0]
-    width = max(step, 0.9 * float(np.std(values)) * max(1, len(values)) ** -0.2)
+    spread_of_all = float(np.std(values)) if len(values) else 0.0
+    width = max(step, 0.9 * spread_of_all * max(1, len(values)) ** -0.2)
     distances = np.arange(len(counts)) * step
     kernel = np.exp(-0.5 * ((distances[:, None] - distances) / width) ** 2)
     smooth = kernel @ counts

@@ -40,22 +40,26 @@ def draw_responses(results: Results) -> Figure:
     for kind, row in zip(kinds, grid, strict=True):
         for module, axes in zip(modules, row, strict=True):
             rows = table[(table["module"] == module) & (table["kind"] == kind)]
-            draw_by_image(axes, axis, rows, 0.7 * height)
+            labels = draw_by_image(axes, axis, rows)
+            is_short = all(len(one.text) < 3 for one in labels)
+            if is_short or axes is row[-1]:  # names of classes would take the panels' room
+                panels.label_ends(axes, labels, 0.7 * height)
             axis.finish(axes, axes is grid[0, 0], axes in grid[-1])
             if axes in grid[0]:
                 axes.set_title(panels.module_name(module))
         row[0].set_ylabel(f"Mean |{kind}|")
     figure.align_ylabels(grid[:, 0])
-    panels.when_legend(grid[-1, -1], axis)
+    if table["image"].nunique() <= panels.MOST_CLASSES:
+        panels.when_legend(grid[-1, -1], axis)
     return figure
 
 
-def draw_by_image(axes: Axes, axis: EpochAxis, rows: pd.DataFrame, height: float) -> None:
-    """Draw the mean absolute responses of one module and kind."""
+def draw_by_image(axes: Axes, axis: EpochAxis, rows: pd.DataFrame) -> list[EndLabel]:
+    """Draw the mean absolute responses of one module and kind; return the names of the lines."""
     images = sorted(set(rows["image"]))
     if len(images) > panels.MOST_CLASSES:
         draw_summary(axes, axis, rows)
-        return
+        return []
     labels = []
     for image, colour in panels.class_colours(images).items():
         one = rows[rows["image"] == image]
@@ -63,7 +67,7 @@ def draw_by_image(axes: Axes, axis: EpochAxis, rows: pd.DataFrame, height: float
         panels.draw_series(axes, axis, one, "mean_abs", colour, width=width)
         value = panels.last_value(one, "mean_abs")
         labels.append(EndLabel(value, panels.shortened(image), colour))
-    panels.label_ends(axes, labels, height)
+    return labels
 
 
 def draw_summary(axes: Axes, axis: EpochAxis, rows: pd.DataFrame) -> None:

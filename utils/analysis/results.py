@@ -20,7 +20,6 @@ from utils.analysis.recorded import (
     list_passes,
     read_made,
 )
-from utils.config.datasets import CATALOGUE, GABORS
 from utils.errors import UsageError
 from utils.files import read_text, reason
 from utils.plots.breakdowns import TYPE_ORDER
@@ -62,9 +61,8 @@ class Results:
     @property
     def onset(self) -> int | None:
         """The first epoch that trained on U images."""
-        info = CATALOGUE.get(str(self.settings.get("dataset", "Gabors")))
         first = self.settings.get("unexp_epoch")
-        is_shown = info is not None and info.kind == GABORS and self.settings.get("U_prob") != 0
+        is_shown = self.are_gabors and self.settings.get("U_prob") != 0
         return first if is_shown and isinstance(first, int) else None
 
     @property

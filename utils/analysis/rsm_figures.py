@@ -20,6 +20,7 @@ from utils.plots.breakdowns import TYPE_ORDER
 KIND = "activation"  # that is shown; errors are in the tables
 SIDE = 1.95  # inches of a matrix
 STRIP = 0.035  # width of the strips of colours, as a share of the matrix' side
+MOST_DIVIDED = 20  # groups between which there are lines
 LEAST_SPAN = 0.06  # share of the side that a name needs
 COLOURS = matplotlib.colormaps["RdBu_r"].resampled(51)  # few, which makes small files
 
@@ -140,7 +141,8 @@ def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, b
             if below:
                 angle = 90 * turned
                 axes.text(middle, edge, group.name, ha="center", va="top", rotation=angle, **look)
-    for group in list_groups(labels, [outer], outer)[1:]:
+    groups = list_groups(labels, [outer], outer)
+    for group in groups[1:] if len(groups) <= MOST_DIVIDED else []:
         axes.axhline(group.start, color="black", lw=0.35, alpha=0.6)
         axes.axvline(group.start, color="black", lw=0.35, alpha=0.6)
 
