@@ -1,7 +1,9 @@
 """Everything that is computed of recorded passes, and the command that does it."""
 
 import dataclasses
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ import pytest
 
 from analysis_records import Made, write_analysis
 from utils.analysis import compute as computing
-from utils.analysis import decoding, draw
+from utils.analysis import decoding, draw, embedding
 from utils.analysis.__main__ import find_run, main
 from utils.analysis.compute import ARRAYS, TABLES, compute
 from utils.analysis.recorded import POST, PRE, Pass, read_pass
@@ -146,6 +148,30 @@ def test_an_analysis_on_the_clips_of_an_epoch_has_a_folder_of_its_own(tmp_path):
         compute(tmp_path)
     compute(tmp_path, clips_of=9)
     assert (tmp_path / "analysis_epoch9" / "usi.csv").exists()
+
+
+def test_umap_is_added_where_it_is_installed(tmp_path, monkeypatch):
+    states = []
+
+    class Umap:
+        def __init__(self, n_components: int, random_state: int):
+            states.append((n_components, random_state))
+
+        def fit_transform(self, vectors: np.ndarray) -> np.ndarray:
+            return vectors[:, :2] + 1
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
+    monkeypatch.setattr(embedding, "has_umap", lambda: True)
+    folder = write_analysis(tmp_path, ONE)
+    compute(tmp_path)
+    compute(tmp_path)
+    table = pd.read_csv(folder / "embedding.csv")
+    assert table["method"].value_counts().to_dict() == {"pca": 80, "umap": 80}
+    vectors = np.load(folder / "recorded" / "epoch9_post_vectors.npz")["encoder_activation"]
+    found = table[table["method"] == "umap"]
+    np.testing.assert_allclose(found[["x", "y"]], vectors[:, :2] + 1, 1e-5)
+    assert states[0] == states[1]
+    assert states[0][0] == 2
 
 
 @pytest.mark.parametrize("ending", [".npz", "_vectors.npz", "_blocks.csv", ".json"])
