@@ -104,6 +104,12 @@ run_model() {
     run_to_the_end -- "$PYTHON" run_model.py "${own[@]}" "$@"
 }
 
+# compare_runs FLAG...: compares all runs of these flags in OUTPUT_DIR, whatever their seeds.
+compare_runs() {
+    run_to_the_end --nodes=1 --ntasks=1 -- \
+        "$PYTHON" -m utils.compare "$OUTPUT_DIR" --out "$OUTPUT_DIR/comparison_task$task" --like "$@"
+}
+
 # copy_frames DATASET: copies the dataset's frames to the own disk of each of the job's nodes.
 copy_frames() {
     [[ -n $FRAMES_DIR ]] || return 0

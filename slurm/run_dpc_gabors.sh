@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The published experiments on Gabors. Each task of the array runs four seeds, one after the other.
+# The published experiments on Gabors. Each task of the array runs four seeds, one after the other,
+# with an analysis of the responses, and then compares them: OUTPUT_DIR/comparison_task0 and so on.
 #
 #     sbatch slurm/run_dpc_gabors.sh                      # all six tasks
 #     sbatch --array=3 slurm/run_dpc_gabors.sh --wd 1e-4  # task 3, with a flag of run_model.py
@@ -44,7 +45,7 @@ cd "$REPO"
 ((task < 6)) || die "there is no task $task; take 0 to 5"
 
 flags=(--model dpc-rnn --dataset gabors --net resnet18 --img_dim 128 --no_augm --batch_size 32)
-flags+=(--gab_img_len 5 --seq_len 5 --pred_step 1 --U_prob 0.08 --diff_U_possizes)
+flags+=(--gab_img_len 5 --seq_len 5 --pred_step 1 --U_prob 0.08 --diff_U_possizes --analysis)
 
 if ((task < 3)); then
     flags+=(--num_seq_in 3 --train_len 1024)
@@ -64,3 +65,4 @@ set_up
 for ((seed = SEED; seed < SEED + NUM_SEEDS; seed++)); do
     run_model "${flags[@]}" --seed "$seed" "$@" # returns at once if this run is finished
 done
+compare_runs "${flags[@]}" "$@"

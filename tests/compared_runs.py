@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from picture_records import gabor_classes, video_classes
-from utils.config.flags import Config
+from utils.config.flags import FIELDS, Config
 from utils.runs.folder import run_name, write_config
 
 GABORS = Config(
@@ -51,8 +51,10 @@ def make_run(
 
 
 def write_folder(folder: Path, config: Config) -> None:
+    """Make a run's folder, as if all flags that differ from their defaults had been typed."""
     folder.mkdir(parents=True)
-    write_config(folder, config, {}, {})
+    typed = {name: value for name, value in vars(config).items() if value != FIELDS[name].default}
+    write_config(folder, config, typed, {})
 
 
 def predict(folder: Path, epoch: int, mode: str, pairs: Sequence[tuple[int, int]]) -> None:

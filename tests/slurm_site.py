@@ -29,13 +29,14 @@ COMMANDS = {
 class Done(NamedTuple):
     """How a script has ended.
 
-    `runs` holds the arguments of each start of run_model.py, `rows` all that stand_in.py recorded
-    of it, and `calls` the calls of Slurm's commands.
+    `runs` holds the arguments of each start of run_model.py, `compared` those of each comparison of
+    runs, `rows` all that stand_in.py recorded of both, and `calls` the calls of Slurm's commands.
     """
 
     status: int
     errors: str
     runs: list[list[str]]
+    compared: list[list[str]]
     calls: list[str]
     rows: list[dict]
 
@@ -114,8 +115,10 @@ class Site:
     def finish(self, process: subprocess.Popen) -> Done:
         errors = process.communicate(timeout=PATIENCE)[1]
         rows = [json.loads(row) for row in self.noted("records")]
-        runs = [row["arguments"] for row in rows]
-        return Done(process.returncode, errors, runs, self.noted("calls"), rows)
+        started = [row["arguments"] for row in rows]
+        runs = [words for words in started if words[0] == "run_model.py"]
+        compared = [words for words in started if words[0] != "run_model.py"]
+        return Done(process.returncode, errors, runs, compared, self.noted("calls"), rows)
 
     def run(self, script: str, *flags: str, cwd: Path = ROOT, **variables) -> Done:
         return self.finish(self.start(script, *flags, cwd=cwd, **variables))

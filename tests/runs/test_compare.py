@@ -114,6 +114,17 @@ def test_files_lie_beside_the_runs_never_within_one(runs, tmp_path):
     assert default_out([runs[0], tmp_path]) == tmp_path / "comparison"
 
 
+def test_only_runs_started_with_the_given_flags_count(runs, tmp_path, capsys):
+    make_run(runs[0].parent, CLASSIFIER, [5.0])
+    flags = "--dataset gabors --img_dim 64 --num_seq_in 3 --pred_step 1 --batch_size 8 --lr 3e-4"
+    technical = "--unexp_epoch 3 --num_workers 5 --resume auto --num_epochs 77"
+    like = ["--like", *flags.split(), *technical.split()]
+    assert run_main(runs[0].parent, "--out", tmp_path / "out", *like) == 0
+    assert capsys.readouterr().out.startswith("2 runs in 1 group: dpc-rnn, Gabors")
+    assert run_main(runs[0].parent, *like, "--roll") == 2
+    assert "--like: none of the runs was started with these" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

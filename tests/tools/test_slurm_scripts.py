@@ -25,7 +25,7 @@ def site(tmp_path) -> Iterator[Site]:
 START = ["run_model.py", "--output_dir", "OUT", "--resume", "auto"]
 PUBLISHED = (
     "--model dpc-rnn --dataset gabors --net resnet18 --img_dim 128 --no_augm --batch_size 32 "
-    "--gab_img_len 5 --seq_len 5 --pred_step 1 --U_prob 0.08 --diff_U_possizes "
+    "--gab_img_len 5 --seq_len 5 --pred_step 1 --U_prob 0.08 --diff_U_possizes --analysis "
 )
 PLAIN = "--num_seq_in 3 --train_len 1024 "
 ROLL = "--num_seq_in 4 --train_len 4096 --roll --suffix roll "
@@ -65,6 +65,9 @@ def test_gabor_tasks_are_the_published_experiments_with_four_seeds(site, task):
     assert done.runs == [[*flags, "--seed", str(seed)] for seed in (100, 101, 102, 103)]
     assert done.status == 0
     assert parse(done.runs[0][1:])["num_epochs"] in (10, 16)  # the program knows all of the flags
+    like = flags[len(START) :]
+    out = f"OUT/comparison_task{task}"
+    assert done.compared == [["-m", "utils.compare", "OUT", "--out", out, "--like", *like]]
 
 
 @pytest.mark.parametrize("task", VIDEO_TASKS)
@@ -79,6 +82,7 @@ def test_typed_flags_come_last_and_seeds_are_counted(site):
     done = site.run(GABORS, "--num_epochs", "2", "--cpu_only", SEED=7, NUM_SEEDS=2)
     seeds = [run[run.index("--seed") + 1 :] for run in done.runs]
     assert seeds == [["7", "--num_epochs", "2", "--cpu_only"], ["8", *seeds[0][1:]]]
+    assert done.compared[0][-3:] == ["--num_epochs", "2", "--cpu_only"]
     assert parse(done.runs[0][1:])["num_epochs"] == 2
 
 
@@ -166,15 +170,17 @@ def test_what_they_ask_slurm_for_holds_on_any_site():
 def test_a_job_starts_its_runs_as_steps_that_find_each_other(site):
     done = site.run(GABORS, NUM_SEEDS=1, **in_job())
     assert done.status == 0
-    (row,) = done.rows
+    row, _ = done.rows
     assert row["MASTER_ADDR"] == "n1"
     assert row["MASTER_PORT"] == str(12000 + 41234 % 20000)
     assert row["SLURM_STEP_NUM_TASKS"] == "1"
     assert row["arguments"][5:7] == ["--num_workers", "3"]  # the fourth CPU is for the training
-    (step,) = (call for call in done.calls if call.startswith("srun"))
+    step, comparison = (call for call in done.calls if call.startswith("srun"))
     assert step.startswith(
         "srun --kill-on-bad-exit=0 --wait=0 --cpus-per-task=4 python run_model.py"
     )
+    assert "--nodes=1 --ntasks=1 " in comparison  # one process writes the tables
+    assert " python -m utils.compare OUT " in comparison
     assert done.requeued == []
 
 
@@ -185,6 +191,15 @@ def test_a_stopped_job_is_requeued_by_the_id_of_its_task_alone(site, status):
     assert len(done.runs) == 1  # no other seed was started
     job = in_job(STAND_IN=status, SLURM_ARRAY_JOB_ID="")
     assert site.run(GABORS, **job).requeued == ["41234"]
+
+
+@pytest.mark.parametrize(("status", "requeued"), [(75, ["41234_0"]), (2, [])])
+def test_a_comparison_ends_the_job_as_a_run_does(site, status, requeued):
+    site.command(
+        "python", f"{COMMANDS['python']}".replace("exec", f"[[ $1 != -m ]] || exit {status}\nexec")
+    )
+    done = site.run(GABORS, **in_job(NUM_SEEDS=2))
+    assert (done.status, done.requeued, len(done.runs)) == (status, requeued, 2)
 
 
 @pytest.mark.parametrize("status", [1, 2, 137, 139])

@@ -11,6 +11,7 @@ if __name__ == "__main__":
     end_at_signals("python -m utils.compare")  # at once, since the modules below take a while
     tell_failed_imports("python -m utils.compare")
 
+import argparse
 import os
 import signal
 import sys
@@ -49,6 +50,10 @@ def main(arguments: list[str]) -> int:
         "--by", type=typed_text, nargs="+", metavar="FLAG", default=[],
         help="flags of run_model.py, without --, that alone tell the groups apart",
     )  # fmt: skip
+    parser.add_argument(
+        "--like", nargs=argparse.REMAINDER, metavar="FLAGS", default=[],
+        help="the last: flags of run_model.py; only runs started with them, any seed, count",
+    )  # fmt: skip
     try:
         flags = parser.parse_args(arguments)
         check_flags(flags.by)
@@ -56,7 +61,7 @@ def main(arguments: list[str]) -> int:
             signal.signal(number, _stop)
         with machine_told("the number of runs"), own_temporary_folder():
             out = flags.out or default_out(flags.folders)
-            print(*compare_folders(flags.folders, out, flags.by), sep="\n")
+            print(*compare_folders(flags.folders, out, flags.by, flags.like), sep="\n")
     except (UsageError, RunError, Stopped) as error:
         say(f"{NAME}: {error}")
         return error.status
@@ -80,11 +85,14 @@ def default_out(folders: Sequence[Path]) -> Path:
     return parent / OUT
 
 
-def compare_folders(folders: Sequence[Path], out: Path, by: Sequence[str]) -> list[str]:
+def compare_folders(
+    folders: Sequence[Path], out: Path, by: Sequence[str], like: Sequence[str]
+) -> list[str]:
     """Compare the runs in folders; return what is to be printed. Raises UsageError, RunError."""
     from utils.compare import found, groups, measures, pictures, statistics, tables, texts
 
-    measured = measures.measure_all(found.find_runs(folders))
+    runs = found.find_runs(folders)
+    measured = measures.measure_all(found.started_with(runs, like) if like else runs)
     comparison = statistics.compare(groups.group_runs(measured, by))
     try:
         out.mkdir(parents=True, exist_ok=True)

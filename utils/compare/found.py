@@ -4,13 +4,15 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from utils.config.changes import run_identity
+from utils.config.command_line import parse
 from utils.config.flags import Config, fields_on_resume
 from utils.errors import UsageError
 from utils.files import reason
 from utils.logs import log
-from utils.runs.folder import checkpoint_stem, config_in, is_run_folder, run_folder_of
+from utils.runs.folder import checkpoint_stem, config_in, is_run_folder, read_config, run_folder_of
 
 Found = TypeVar("Found")
 DEPTH = 4  # levels of folders below a named one that are searched
@@ -65,6 +67,24 @@ def kept(found: list[Found], problems: Sequence[str]) -> list[Found]:
         raise UsageError(f"nothing to compare: {problems[0]}{more}")
     for problem in problems:
         log.warning("%s; left out", problem)
+    return found
+
+
+def started_with(runs: Sequence[Run], flags: Sequence[str]) -> list[Run]:
+    """Return the runs that were started with these flags of run_model.py, whatever their seeds.
+
+    Technical flags may differ. Raises UsageError for wrong flags, and where there is no such run.
+    """
+
+    def identity(typed: dict[str, Any]) -> dict[str, Any]:
+        return {**run_identity(typed), "seed": None}
+
+    wanted = identity(parse(list(flags)))
+    found = [
+        run for run in runs if run.own and identity(read_config(run.folder)["typed"]) == wanted
+    ]
+    if not found:
+        raise UsageError("--like: none of the runs was started with these flags")
     return found
 
 
