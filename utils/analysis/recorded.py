@@ -184,6 +184,6 @@ def remove_passes(folder: Path, passes: Iterable[Pass]) -> None:
                 path.unlink()
 
 
-def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     with writing(path), replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
