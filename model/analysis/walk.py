@@ -6,6 +6,7 @@ It is the same while a run is trained, after each epoch, and for a run's folder 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -132,9 +133,8 @@ class Analysis:
         result = self._catch_up().text()
 
         def compute_and_draw() -> None:
-            from utils.analysis.draw import draw
-
             from utils.analysis.compute import compute
+            from utils.analysis.draw import draw
 
             if list_passes(self.folder):
                 compute(self.run_folder, self.clips_of)
@@ -153,7 +153,8 @@ class Analysis:
         files = first(self._weights)
         if any(of.weights in files for of in self._left()):
             self._record(self._left(), files)
-        left, last = self._left(), max(files, default=-1)
+        recorded = first(lambda: [of.weights for of in list_passes(self.folder)])
+        left, last = self._left(), max([*files, *recorded], default=-1)  # reached by the run
         ahead = [of for of in left if of.weights > last]
         behind = [of for of in left if of.weights <= last]
         unkept = first(lambda: [of for of in behind if not self._was_recorded(of)])
@@ -171,23 +172,21 @@ class Analysis:
         self._say_once()
         first, loader = self.runtime.processes.from_first, self.make_loader()
         task = build_network(self.config, len(self.samples.classes), self.runtime.device)
-        loaded, weights = -1, ""
-        for of in passes:
-            if of.weights not in files:
+        for epoch, group in groupby(passes, key=lambda of: of.weights):  # their epochs ascend
+            if epoch not in files:
                 continue
-            if of.weights != loaded:
-                path = files[of.weights]
-                read = first(partial(self._read, path, task))
-                if read is None:
+            read = first(partial(self._read, files[epoch], task))
+            if read is None:
+                continue
+            weights = load_weights(task, read, f"--analysis {files[epoch]}")
+            for of in group:
+                made = self._made_of(of, task, loader, weights)
+                if first(partial(read_made, self.folder, of)) == made:
+                    self.there.append(of)
                     continue
-                loaded, weights = of.weights, load_weights(task, read, f"--analysis {path}")
-            made = self._made_of(of, task, loader, weights)
-            if first(partial(read_made, self.folder, of)) == made:
-                self.there.append(of)
-                continue
-            found = self.evaluator.evaluate(task, loader, self._clips_of(of), of.name)
-            first(partial(self._write, of, made, found))
-            self.made.append(of)
+                found = self.evaluator.evaluate(task, loader, self._clips_of(of), of.name)
+                first(partial(self._write, of, made, found))
+                self.made.append(of)
 
     def _read(self, path: Path, task: Task) -> dict[str, torch.Tensor] | None:
         """Read weights; None, with a warning, if the file is damaged or has just been removed."""

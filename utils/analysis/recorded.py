@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -186,4 +186,4 @@ def remove_passes(folder: Path, passes: Iterable[Pass]) -> None:
 
 def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     with writing(path), replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **cast(dict[str, Any], arrays))  # of any names
