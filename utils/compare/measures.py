@@ -29,6 +29,7 @@ SELECTIVITY = {
     **dict.fromkeys(("mean", "mean_abs", "significant"), NUMBER),
 }
 SELECTIVITY_NAMES = {"mean": "usi", "mean_abs": "usi_abs", "significant": "usi_significant"}
+DECODED, SHUFFLED = "decoding_", "_shuffled"  # around the target, in the names of its metrics
 DECODING = {
     **{"epoch": NUMBER, "when": "str", "module": "str", "kind": "str", "target": "str"},
     **dict.fromkeys(("accuracy", "shuffled"), NUMBER),
@@ -166,7 +167,7 @@ def of_analysis(folder: Path) -> list[pd.DataFrame]:
     decoding = _read_table(folder / "decoding.csv", DECODING, needed)
     tables = [long_table(usi[usi["over"] == "all"], SELECTIVITY_NAMES)]
     for target, rows in decoding.groupby("target"):
-        names = {"accuracy": f"decoding_{target}", "shuffled": f"decoding_{target}_shuffled"}
+        names = {"accuracy": f"{DECODED}{target}", "shuffled": f"{DECODED}{target}{SHUFFLED}"}
         tables.append(long_table(rows, names))
     return tables
 

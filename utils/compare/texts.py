@@ -9,9 +9,10 @@ import pandas as pd
 from utils.analysis.recorded import KINDS, MODULES
 from utils.compare.found import RANDOM
 from utils.compare.groups import Group
-from utils.compare.measures import LEVELS
+from utils.compare.measures import DECODED, LEVELS, SHUFFLED
 from utils.compare.statistics import ANALYSIS, LAST, PARTS, TEST, Comparison, summarise
 
+SCORED = ("positive", "easy", "spatial", "temporal")  # pairs of a prediction and a block
 NAMES = {
     "best_epoch": "epoch",
     "top1": "top-1",
@@ -22,13 +23,15 @@ NAMES = {
     "type_chance": "chance of image type",
     "orientation_accuracy": "orientation right",
     "orientation_chance": "chance of orientation",
+    **{f"score_{kind}": f"score, {kind}" for kind in SCORED},
+    **{f"wrong_{kind}": f"of the wrong, {kind}" for kind in SCORED[1:]},
     "usi": "USI",
     "usi_abs": "|USI|",
     "usi_significant": "significant USI",
 }
 PLACES = ("", *LEVELS, *KINDS, *MODULES)  # of modules, of kinds of responses and of tests
 ORDER = ("best_epoch", "loss", *list(NAMES)[1:])  # of the numbers; others come behind, by name
-SHARES = ("top", "chance", "type_", "orientation_", "wrong_", "usi_significant", "decoding_")
+SHARES = ("top", "chance", "type_", "orientation_", "wrong_", "usi_significant", DECODED)
 TITLES = {
     LAST: "last epoch of all runs",
     "best": "best validation epoch",
@@ -41,7 +44,7 @@ CHECKPOINTS = {
     RANDOM: "random weights",
 }
 BESIDE = 3  # groups in a line
-NAME_WIDTH, WIDTH = 46, 24  # characters
+NAME_WIDTH, WIDTH = 54, 24  # characters
 
 
 def summary_text(comparison: Comparison) -> str:
@@ -141,7 +144,11 @@ def tested_text(what: str) -> str:
 
 def metric_name(metric: str) -> str:
     """Return a number's name in words."""
-    return NAMES.get(metric, metric.replace("_", " "))
+    decoded = metric.removeprefix(DECODED)
+    if decoded != metric:
+        target = decoded.removesuffix(SHUFFLED)
+        return f"{target} decoded" + ", shuffled" * (target != decoded)
+    return NAMES.get(metric, metric)
 
 
 def is_share(metric: str) -> bool:
