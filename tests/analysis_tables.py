@@ -187,10 +187,12 @@ def list_means(made: Computed, rng: np.random.Generator) -> list[dict]:
 
 def list_similarities(made: Computed, rng: np.random.Generator) -> list[dict]:
     named = [(of, module, f"{of.name}:{module}") for of in made.passes for module in made.modules]
+    posts = [of for of in made.passes if of.when == POST]
+    followed = {*pairwise(posts), *((of._replace(when=PRE), of) for of in posts)}
     pairs = [
         (a[2], b[2], "blocks" if a[0] == b[0] else "conditions")
         for a, b in combinations(named, 2)
-        if (a[0] == b[0]) != (a[1] == b[1] and a[0].when == b[0].when)
+        if a[0] == b[0] or (a[1] == b[1] and (a[0], b[0]) in followed)
     ]
     if made.neural:
         pairs += [(one[2], "neural", "conditions") for one in named]

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis_records import Made, write_analysis
 from analysis_tables import CONFIG, Computed, write_computed
 from utils.analysis import page, panels, similarity_figures
+from utils.analysis.compute import compute
 from utils.analysis.draw import draw
 from utils.analysis.recorded import MODULES, POST, PRE, Pass
 from utils.analysis.results import Results, read_table
@@ -74,6 +76,15 @@ def test_every_picture_is_drawn_and_in_the_page(tmp_path):
     assert all(seen.alts)
     assert sum(one.startswith("data:image/png;base64,") for one in seen.refers) == len(names)
     assert {f"({name}.png)" for name in names} <= set(re.findall(r"\(\w+\.png\)", text))
+
+
+@pytest.mark.slow
+def test_what_is_computed_from_recorded_passes_is_drawn(tmp_path):
+    passes = (Pass(8, POST), Pass(9, PRE), Pass(9, POST))
+    write_analysis(tmp_path, Made(passes=passes, clips=60, modules=MODULES[:2]))
+    compute(tmp_path)
+    names = {path.stem for path in draw(tmp_path)}
+    assert names - {"embedding_umap"} == ALL | {"report"}
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_its_links_lead_to_files(small):

@@ -53,10 +53,12 @@ def draw_embedding(results: Results, method: str) -> Figure:
             Line2D([], [], ls="", marker="o", ms=4, color=c, label=name) for name, c in names
         ]
         if is_single:
+            longest = max(len(name) for name, _ in names)
+            columns = max(1, int(figure.get_figwidth() / (0.5 + 0.07 * longest)))
             figure.legend(
                 handles=handles,
                 loc="outside lower left",
-                ncols=min(5, 2 * len(modules)),
+                ncols=columns,
                 borderaxespad=0.8,
             )
             continue

@@ -31,7 +31,7 @@ CLASS_COLOURS = (
 MOST_CLASSES = len(CLASS_COLOURS)  # that are told apart by colour
 OTHERS = "others"
 SHIFT = 0.15  # of passes beside their epoch's tick, where there are pre and post
-MOST_TICKS = 12
+MOST_TICKS = 8
 LABEL_POINTS = 8.5  # between labels at the ends of lines
 KIND_NAMES = {"activation": "Activation", "error": "Error"}
 
@@ -185,7 +185,7 @@ def spread(places: np.ndarray, least: float) -> np.ndarray:
     clusters: list[np.ndarray] = []
     for place in places:
         clusters.append(np.array([place]))
-        while len(clusters) > 1 and are_too_close(*clusters[-2:], least):
+        while len(clusters) > 1 and are_too_close(clusters[-2], clusters[-1], least):
             clusters[-2:] = [np.concatenate(clusters[-2:])]
     return np.concatenate([spaced(one, least) for one in clusters]) if clusters else np.empty(0)
 

@@ -45,6 +45,7 @@ def draw_responses(results: Results) -> Figure:
             if is_short or axes is row[-1]:  # names of classes would take the panels' room
                 panels.label_ends(axes, labels, 0.7 * height)
             axis.finish(axes, axes is grid[0, 0], axes in grid[-1])
+            axes.ticklabel_format(axis="y", scilimits=(-3, 4))
             if axes in grid[0]:
                 axes.set_title(panels.module_name(module))
         row[0].set_ylabel(f"Mean |{kind}|")

@@ -130,7 +130,7 @@ def draw_measures(
         low, _ = axes.get_ylim()
         axes.set_ylim(min(0.0, low), 1.03)
         has_ceiling = measure == "r" and table["ceiling"].notna().any()
-        axes.set_title(f"{name} (dotted: ceiling)" if has_ceiling else name)
+        axes.set_title(f"{name} (dots: ceiling)" if has_ceiling else name)
         axis.finish(axes, above=axes is grid[0], below=True)
         if axes is grid[-1]:
             panels.label_ends(axes, ends, 1.3)

@@ -16,6 +16,7 @@ EXPECTED = 0.05  # share of nodes outside the central 95 % if labels mean nothin
 ROWS = {"mean": "Mean USI", "mean_abs": "Mean |USI|", "significant": "Significant nodes"}
 BINS = 80
 SHOWN_SHARE = 99.6  # percent of the nodes that a distribution's axis holds
+LEAST_END = 0.1  # of an axis of USIs
 STEP = 0.62  # between the baselines of two epochs' distributions, each 1 high
 MANY_NODES = 400  # from here on, a scatter shows counts
 
@@ -82,7 +83,7 @@ def finish_row(axes: Axes, column: str) -> None:
     else:
         axes.set_ylim(0, max(1.18 * high, 0.01))
     if column == "significant":
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
 # ---- distributions ----
@@ -118,7 +119,7 @@ def draw_ridges(
     """Draw a distribution per epoch, the first one on top, with its median; 0 is marked."""
     joined = np.concatenate(values)
     sizes = np.abs(joined) if len(joined) else np.zeros(1)
-    end = max(float(np.percentile(sizes, SHOWN_SHARE)) * 1.05, 1e-6)
+    end = max(float(np.percentile(sizes, SHOWN_SHARE)) * 1.05, LEAST_END)
     edges = np.linspace(-end, end, BINS + 1)
     middle = (edges[:-1] + edges[1:]) / 2
     bases = -STEP * np.arange(len(epochs))
@@ -193,7 +194,7 @@ def draw_scatter(axes: Axes, pair: list[np.ndarray], module: str) -> None:
     x, y = (values.ravel() for values in pair)
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
-    end = max(float(np.percentile(np.abs([x, y]), 99.8)) * 1.1, 1e-6) if len(x) else 1.0
+    end = max(float(np.percentile(np.abs([x, y]), 99.8)) * 1.1, LEAST_END) if len(x) else 1.0
     axes.axline((0, 0), slope=1, color="#BBBBBB", lw=0.6, zorder=0)
     axes.axhline(0, color="#DDDDDD", lw=0.5, zorder=0)
     axes.axvline(0, color="#DDDDDD", lw=0.5, zorder=0)
