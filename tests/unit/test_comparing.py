@@ -145,6 +145,20 @@ def test_selectivity_is_that_over_all_orientations(tmp_path):
     assert last[["epoch", "when", "mean"]].to_numpy().tolist() == [[3, "post", pytest.approx(0.15)]]
 
 
+def test_what_can_be_decoded_is_compared_by_target(tmp_path):
+    for seed, share in ((1, 0.5), (2, 0.75)):
+        run = make_run(tmp_path, replace(GABORS, seed=seed), [5.0])
+        (run / "analysis").mkdir()
+        row = {"epoch": 0, "when": "post", "module": "encoder", "kind": "activation"}
+        row |= {"target": "image", "accuracy": share, "shuffled": 0.25}
+        pd.DataFrame([row]).to_csv(run / "analysis" / "decoding.csv", index=False)
+    comparison = compared(tmp_path)
+    assert row_of(comparison, metric="decoding_image")["values"] == [0.5, 0.75]
+    assert row_of(comparison, metric="decoding_image_shuffled")["mean"] == 0.25
+    text = " ".join(summary_text(comparison).split())
+    assert "image decoded (%), encoder activations 62.5 ± 17.7" in text
+
+
 # ---- tests of classifiers ----
 
 
