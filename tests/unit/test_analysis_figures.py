@@ -126,6 +126,7 @@ def test_names_of_classes_are_text_in_the_page_and_videos_have_no_tuning(tmp_pat
     assert "<i>" not in text
     assert "<b>" not in text
     assert "videos, which have no" in text
+    assert "selectivity of a node for the unexpected" not in text
 
 
 def test_many_classes_are_summarised_and_the_page_says_it(tmp_path):

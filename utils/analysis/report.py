@@ -7,7 +7,7 @@ from pathlib import Path
 from utils.analysis import numbers, page
 from utils.analysis.recorded import MODULES, PRE
 from utils.analysis.results import COLUMNS, Results
-from utils.analysis.sections import SECTIONS, WORDS, Section
+from utils.analysis.sections import SECTIONS, Section, define
 from utils.files import write_whole
 
 PAGE = "report.html"
@@ -48,7 +48,7 @@ def head(results: Results, name: str, lacking: Mapping[str, str]) -> list[str]:
     lines += [page.table(one) for one in numbers.passes(results)]
     if missing := tell_lacking(results, lacking):
         lines += [page.paragraph("What is not here, and why:"), page.bullets(missing)]
-    return [*lines, page.heading("Definitions", "definitions"), page.definitions(WORDS)]
+    return [*lines, page.heading("Definitions", "definitions"), page.definitions(define(results))]
 
 
 def tell_settings(results: Results) -> str:

@@ -19,7 +19,7 @@ ERROR = (
 )
 PASS = (
     "One evaluation of an epoch's training clips, with the weights from before that epoch (pre) "
-    "or from after it (post). U images are shown in all passes, also before training had any."
+    "or from after it (post)."
 )
 MODULE = (
     "Encoder: the features of the block that is to be predicted. Contextual: the candidate state "
@@ -27,7 +27,7 @@ MODULE = (
     "A node is one channel at one position."
 )
 NODES = "Nodes of one network aren't independent samples: the run is the unit of a test."
-WORDS = (("Pass", PASS), ("Modules", MODULE), ("USI", USI), ("Error", ERROR))
+WITH_U = " U images are shown in all passes, also before training had any."
 
 
 class Section(NamedTuple):
@@ -127,6 +127,15 @@ def _decoding(results: Results) -> str:
         f"Fitted to and tested on {_count(results, 'decoding', 'blocks')} blocks."
     )
     return text + (" D has as many blocks as U." if _is_unexpected(results) else "")
+
+
+def define(results: Results) -> list[tuple[str, str]]:
+    """Return the words that need a definition; those about U only where there is U."""
+    about = [("Pass", PASS), ("Modules", MODULE), ("Error", ERROR)]
+    if _is_unexpected(results):
+        about[0] = ("Pass", PASS + WITH_U)
+        about.insert(2, ("USI", USI))
+    return about
 
 
 def _is_unexpected(results: Results) -> bool:
