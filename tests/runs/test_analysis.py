@@ -284,24 +284,28 @@ def test_an_analysis_that_is_killed_as_it_writes_goes_on(number, starter, traine
     assert recorded(tmp_path / "run/analysis") == recorded(whole / "analysis")
 
 
-def test_two_processes_record_what_one_does(starter, trained, tmp_path):
-    for name in ("one", "two"):
-        shutil.copytree(trained, tmp_path / name)
-    flags = ["--analysis_maps"]
-    assert printed_by(starter, tmp_path, "--analysis", "one", *flags,
-                      fault=("meet_nothing",)).status == 0  # fmt: skip
+def run_two(starter: Starter, place: Path, *flags: object) -> str:
+    """Run two processes together, and return what the first prints."""
     ranks = [
         starter.call(
-            "recording_alone.run", ["--analysis", "two", *flags], ("meet_nothing",),
-            folder=tmp_path, environment=environment,
+            "recording_alone.run",
+            list(map(str, flags)),
+            ("meet_nothing",),
+            folder=place,
+            environment=environment,
         )
         for environment in starter.of_ranks(2)
-    ]  # fmt: skip
-    for ended in [starter.end(rank) for rank in ranks]:
-        assert ended.status == 0, ended.text
-    one, two = (passes(tmp_path / name / "analysis") for name in ("one", "two"))
-    assert len(one) == len(two) == len(ALL)
-    for whole, shared in zip(one, two, strict=True):
+    ]
+    first, second = (starter.end(rank) for rank in ranks)
+    assert (first.status, second.status) == (0, 0), (first.text, second.text)
+    return first.text
+
+
+def check_alike(one: Path, two: Path) -> None:
+    """Check that analyses have the same passes, whose statistics differ by their sums' order."""
+    ours, theirs = passes(one), passes(two)
+    assert len(ours) == len(theirs) > 0
+    for whole, shared in zip(ours, theirs, strict=True):
         assert shared.made == whole.made
         assert str(shared.groups) == str(whole.groups)  # NaN is in them
         assert shared.blocks.equals(whole.blocks)
@@ -309,9 +313,28 @@ def test_two_processes_record_what_one_does(starter, trained, tmp_path):
             np.testing.assert_array_equal(shared.vectors[name], whole.vectors[name])
         for name in set(whole.statistics) - {"group_image"}:
             expected, made = whole.statistics[name], shared.statistics[name]
-            # of an error, which may be 0 up to rounding
-            scale = np.nanmax(np.abs(expected))
+            scale = np.nanmax(np.abs(expected))  # of an error, which may be 0 up to rounding
             np.testing.assert_allclose(made, expected, rtol=1e-9, atol=1e-9 * scale)
+
+
+def test_two_processes_record_what_one_does(starter, trained, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(trained, tmp_path / name)
+    ended = printed_by(starter, tmp_path, "--analysis", "one", fault=("meet_nothing",))
+    assert ended.status == 0, ended.text
+    assert "--batch_size" not in run_two(starter, tmp_path, "--analysis", "two")
+    check_alike(tmp_path / "one/analysis", tmp_path / "two/analysis")
+
+
+def test_a_run_of_two_processes_is_recorded_in_whole_batches(starter, tmp_path):
+    flags = [*FLAGS, "--num_epochs", 1, "--output_dir", "runs", "--analysis"]
+    text = run_two(starter, tmp_path, *flags)
+    assert text.count("in training, several processes shared each batch") == 1
+    folder = only(tmp_path / "runs")
+    (folder / "analysis").rename(tmp_path / "during")
+    ended = printed_by(starter, tmp_path, "--analysis", folder, fault=("meet_nothing",))
+    assert ended.status == 0, ended.text
+    check_alike(folder / "analysis", tmp_path / "during")
 
 
 # ------------------------------------------------------------------ from which checkpoints

@@ -1,5 +1,6 @@
 """Recording against a direct computation: responses of each part, and errors by differences."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dataset.build import build_analysed_loader, build_loader
 from learners import batch
 from model.analysis.groups import Grouping
 from model.analysis.hooks import Responses, Steps, respond
@@ -19,7 +21,7 @@ from model.training.tensor_names import tensors_of
 from small_runs import ON_CPU
 from utils.analysis.recorded import KINDS, STAGES
 from utils.config.flags import Config
-from utils.runtime.processes import ALONE
+from utils.runtime.processes import ALONE, Processes
 from utils.samples import Batch, ClassInfo
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
@@ -330,3 +332,31 @@ def test_weights_are_told_by_their_values():
     name = next(iter(weights))
     weights[name][0, 0, 0, 0, 3] += 1e-6
     assert load_weights(task, weights, "") != first
+
+
+# ---- its clips
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_ranks_take_turns_with_the_whole_batches_of_training(ranks):
+    config = Config(
+        dataset="Gabors", img_dim=32, batch_size=4, train_len=22, seed=3, num_workers=0,
+        unexp_epoch=9, U_prob=1.0,
+    )  # fmt: skip
+    trained = [one.item.tolist() for one in build_loader(config, "train", ON_CPU).batches(2)]
+    assert [len(items) for items in trained] == [4] * 5
+    found = {}
+    for rank in range(ranks):
+        runtime = dataclasses.replace(ON_CPU, processes=Processes(rank, ranks))
+        loader = build_analysed_loader(config, runtime)
+        assert loader.batches_of(2) == trained
+        for one in loader.batches(2):
+            if len(one.item):
+                found[one.number] = one.item.tolist()
+                assert one.labels[..., 1].any()  # U is on before its first epoch
+                told = [loader.samples.labels(2, item) for item in found[one.number]]
+                assert np.array_equal(np.stack(told), one.labels)
+    assert [found[number] for number in sorted(found)] == trained
+    first = build_analysed_loader(dataclasses.replace(config, analysis_len=11), ON_CPU)
+    assert first.batches_of(2) == trained[:2]
+    assert len(first) == 2
