@@ -50,12 +50,12 @@ def names(folder: Path) -> set[str]:
 def test_gabor_runs_give_tables_and_figures_beside_them(runs, capsys):
     assert run_main(runs[0].parent) == 0
     out = runs[0].parent / "comparison"
-    assert names(out) == {*TABLES, *CURVES, "gabor_types.png", "usi.png"}
+    assert names(out) == {*TABLES, *CURVES, "gabor_types.png", "usi.png", "usi_abs.png"}
     printed, noise = capsys.readouterr()
     assert noise == ""
-    assert printed.splitlines()[-6:] == [str(out / name) for name in (
-        "comparison.csv", "summary.csv", "loss.png", "accuracy.png", "gabor_types.png", "usi.png"
-    )]  # fmt: skip
+    made = ("loss", "accuracy", "gabor_types", "usi", "usi_abs")
+    files = ["comparison.csv", "summary.csv", *(f"{name}.png" for name in made)]
+    assert printed.splitlines()[-7:] == [str(out / name) for name in files]
     table = pd.read_csv(out / "comparison.csv")
     rows = table[(table["metric"] == "loss") & (table["mode"] == "train") & (table["epoch"] == 3)]
     assert rows["lr"].tolist() == [3e-4, 1e-3]

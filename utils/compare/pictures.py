@@ -21,14 +21,14 @@ from utils.compare.layout import (
 )
 from utils.compare.measures import ASPECTS, TOPS
 from utils.compare.statistics import TEST, Comparison
-from utils.compare.texts import is_share, tested_text
+from utils.compare.texts import is_share, metric_name, tested_text
 from utils.files import writing
 from utils.plots import figures
 from utils.plots.curves import draw_chance, draw_series, focus_on_what_follows, set_percent
 from utils.plots.draw import Picture, draw
 from utils.plots.figures import DARK, MODES
 
-NAMES = ("loss", "accuracy", "gabor_types", "usi", "tests")
+NAMES = ("loss", "accuracy", "gabor_types", "usi", "usi_abs", "tests")
 TRAINED = ("train", "val")
 SAME_CHANCE = 1.1  # Gabors' chance varies a little with what was drawn
 MOST_TESTS = 6  # rows of panels
@@ -58,7 +58,8 @@ def list_pictures(comparison: Comparison) -> list[Picture]:
         ("loss", "loss" in metrics, draw_loss),
         ("accuracy", "top1" in metrics, draw_accuracy),
         ("gabor_types", "type_accuracy" in metrics, draw_aspects),
-        ("usi", "usi" in metrics, draw_selectivity),
+        ("usi", "usi" in metrics, partial(draw_selectivity, metric="usi")),
+        ("usi_abs", "usi_abs" in metrics, partial(draw_selectivity, metric="usi_abs")),
         ("tests", bool((table["mode"] == TEST).any()), draw_tests),
     )
     return [(name, partial(make, comparison)) for name, is_there, make in makers if is_there]
@@ -113,9 +114,9 @@ def draw_aspects(comparison: Comparison) -> Figure:
     return figure
 
 
-def draw_selectivity(comparison: Comparison) -> Figure:
-    """Draw the mean selectivity for U of the nodes of each module, of activations and errors."""
-    rows = select(comparison.table, "usi")
+def draw_selectivity(comparison: Comparison, metric: str) -> Figure:
+    """Draw the nodes' mean USI or |USI| in each module, of activations and of errors."""
+    rows = select(comparison.table, metric)
     modules = [module for module in MODULES if (rows["module"] == module).any()]
     kinds = [kind for kind in KINDS if (rows["kind"] == kind).any()]
     figure, grid = grid_of(comparison, len(kinds), len(modules), sharey="row")
@@ -123,9 +124,9 @@ def draw_selectivity(comparison: Comparison) -> Figure:
         for module, axes in zip(modules, row, strict=True):
             for when, dashes in ((PRE, "--"), (POST, "-")):
                 place = {"module": module, "kind": kind, "when": when}
-                draw_metric(axes, comparison, "usi", dashes=dashes, **place)
+                draw_metric(axes, comparison, metric, dashes=dashes, **place)
             axes.axhline(0, color=figures.GRAY, lw=0.7, zorder=0.5)
-        row[0].set_ylabel(f"Mean USI of {kind}s")
+        row[0].set_ylabel(f"Mean {metric_name(metric)} of {kind}s")
     for module, axes in zip(modules, grid[0], strict=True):
         axes.set_title(module.capitalize())
     figure.align_ylabels(grid[:, 0])

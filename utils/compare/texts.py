@@ -44,7 +44,7 @@ CHECKPOINTS = {
     RANDOM: "random weights",
 }
 BESIDE = 3  # groups in a line
-NAME_WIDTH, WIDTH = 54, 24  # characters
+NAME_WIDTH, WIDTH = 60, 24  # characters
 
 
 def summary_text(comparison: Comparison) -> str:
