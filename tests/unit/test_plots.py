@@ -194,7 +194,7 @@ def test_epochs_whose_checkpoints_are_kept_are_shown():
     epochs = pd.DataFrame({"epoch": range(20), "mode": "val", "phase": phases, "top1": tops})
     every = breakdowns.recorded(epochs, epochs)
     kept = breakdowns.kept_shown(every, epochs)
-    assert [one.epoch for one in kept] == [0, 1, 5, 6, 7, 8, 9, 10, 12, 18, 19]
+    assert [one.epoch for one in kept] == [0, 1, 4, 5, 6, 7, 8, 9, 10, 12, 18, 19]
 
 
 @pytest.mark.slow
@@ -227,6 +227,31 @@ def test_later_losses_are_in_sight(last):
     assert low < loss[-1] < high
     assert low < np.log(64) < high
     assert (high < 12) == (last > 0)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_scores_are_drawn_by_kind_where_they_were_recorded(tmp_path, steps):
+    write_run(tmp_path, video_classes(3), {"train": [0, 1, 2], "val": [0, 1, 2]})
+    names = [name for name, _ in list_pictures(read_records(tmp_path))]
+    assert "scores" not in names  # of a classifier, or of a version that did not record them
+    rows = pd.read_csv(tmp_path / "epochs.csv")
+    kinds = ("easy", "spatial", "temporal")
+    for place, kind in enumerate(kinds):
+        none = kind == "temporal" and steps == 1  # which has no such pairs
+        rows[f"score_{kind}"] = np.nan if none else place
+        rows[f"wrong_{kind}"] = np.nan if none else 0.2 * (1 + place)
+    rows.assign(score_positive=7.0).to_csv(tmp_path / "epochs.csv", index=False)
+    makers = dict(list_pictures(read_records(tmp_path)))
+    figure = makers["scores"]()
+    drawn = [{line.get_ydata()[-1] for line in axes.get_lines()} for axes in figure.axes]
+    scores, shares = {7.0, 0.0, 1.0, 2.0}, {20.0, 40.0, 60.0}
+    if steps == 1:
+        scores, shares = scores - {2.0}, shares - {60.0}
+    assert [{round(value, 6) for value in values} for values in drawn] == [
+        *([scores] * 2), *([shares] * 2)
+    ]  # fmt: skip
+    (legend,) = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert len(legend.get_texts()) == 2 + steps
 
 
 def test_a_run_that_predicts_only_gray_draws(tmp_path):

@@ -146,7 +146,7 @@ def kept_shown(shown: list[Shown], epochs: pd.DataFrame) -> list[Shown]:
     They are epoch 0, those around the first U images, the best of each phase, and the last two.
     """
     first = first_unexpected(epochs)
-    around = () if first is None else range(int(first) - 3, int(first) + 3)
+    around = () if first is None else range(int(first) - 4, int(first) + 3)
     last_two = sorted(set(epochs["epoch"]))[-2:]
     kept = {0, *around, *best_epochs(epochs)["epoch"], *last_two}
     return [one for one in shown if one.mode == shown[0].mode and one.epoch in kept]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from utils.errors import RunError, UsageError
 from utils.files import reason
-from utils.plots import breakdowns, confusion_matrices, curves, figures
+from utils.plots import breakdowns, confusion_matrices, curves, figures, scores
 from utils.plots.breakdowns import Shown
 from utils.plots.tables import Records, read_records
 
@@ -77,6 +77,8 @@ def list_pictures(records: Records) -> list[Picture]:
         pictures.append(("loss_and_accuracy", partial(curves.draw_test, tests.iloc[-1])))
     elif len(epochs):
         pictures.append(("loss_and_accuracy", partial(curves.draw_epochs, epochs)))
+    if scores.has_scores(epochs):
+        pictures.append(("scores", partial(scores.draw_scores, epochs)))
     shown = breakdowns.recorded(epochs, predictions)
     if not shown or len(classes) > MOST_CLASSES:
         return pictures

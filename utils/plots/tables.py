@@ -17,6 +17,9 @@ NUMBER = "float64"
 EPOCHS = {"mode": "str", "phase": "str"} | dict.fromkeys(
     ("epoch", "loss", "top1", "top3", "top5", "chance"), NUMBER
 )
+# columns of epochs.csv that earlier versions did not write
+SCORES = tuple(f"score_{kind}" for kind in ("positive", "easy", "spatial", "temporal"))
+SCORES += tuple(f"wrong_{kind}" for kind in ("easy", "spatial", "temporal"))
 # no integers: they allow no holes, and float32 holds these exactly
 PREDICTIONS = {"mode": "category"} | dict.fromkeys(
     ("epoch", "batch", "target", "is_U", "predicted", "loss", "rank"), "float32"
@@ -62,7 +65,7 @@ def read_records(folder: Path) -> Records:
 
 def read_epochs(path: Path) -> pd.DataFrame:
     """Return the complete rows of epochs.csv."""
-    table = read_table(path, EPOCHS, ["epoch", "loss", "chance"])
+    table = read_table(path, EPOCHS, ["epoch", "loss", "chance"], SCORES)
     check_indices(path, table, ["epoch"], LARGEST_INDEX)
     check_column(path, table["mode"], table["mode"].isin(MODES))
     check_column(path, table["phase"], table["phase"].isin(PHASES))
@@ -87,18 +90,25 @@ def read_predictions(path: Path, last: pd.Series, num_classes: int) -> pd.DataFr
     return table[table["epoch"] <= table["mode"].astype("str").map(last)]
 
 
-def read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.DataFrame:
+def read_table(
+    path: Path, dtypes: dict[str, str], needed: list[str], added: tuple[str, ...] = ()
+) -> pd.DataFrame:
     """Read columns of a CSV file, without rows that lack the `needed` ones.
 
-    Numbers that can't be drawn count as missing. A file that isn't there has no rows. Raises
-    ValueError, which names the file.
+    Numbers that can't be drawn count as missing, and so do the numbers of `added` columns where a
+    file has none of them. A file that isn't there has no rows. Raises ValueError, which names the
+    file.
     """
+    dtypes = dtypes | dict.fromkeys(added, NUMBER)
     if not os.path.lexists(path):
         return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
     numbers = [name for name, dtype in dtypes.items() if dtype.startswith("float")]
     try:
+        content = read_whole_lines(path)
+        header = content.partition(b"\n")[0].decode(errors="replace").strip().split(",")
+        missing = [name for name in added if name not in header]
         table = pd.read_csv(
-            io.BytesIO(read_whole_lines(path)), usecols=list(dtypes), dtype=dtypes,
+            io.BytesIO(content), usecols=[*(dtypes.keys() - missing)], dtype=dtypes,
             index_col=False, encoding_errors="backslashreplace", keep_default_na=False,
             na_values=dict.fromkeys(numbers, MISSING),
         )  # fmt: skip
@@ -107,6 +117,7 @@ def read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.Data
     except (ValueError, OverflowError, MemoryError) as error:
         told = f"{path.name} does not hold the records of a run ({reason(error)})"
         raise ValueError(told) from error
+    table = table.assign(**dict.fromkeys(missing, np.nan))
     drawable = table[numbers].abs() < LARGEST
     return table.assign(**table[numbers].where(drawable)).dropna(subset=needed)
 
