@@ -79,7 +79,7 @@ def write_one(folder: Path, of: Pass, made: Made) -> None:
     means = {name: values.mean((2, 3)) for name, values in responses.items()}
     write_pass(
         folder, of, groups=groups, statistics=statistics, blocks=blocks,
-        made={"run": settings, "config": settings, "clips_of": made.clips_of},
+        made={"run": settings, "clips_of": made.clips_of},
         vectors={**means, **stages}, maps=responses if made.maps else None,
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ def write_computed(run: Path, made: Computed) -> Path:
         groups = [Group(ANY, np.nan)]
         count = np.array([[len(blocks) // made.steps]] * made.steps)
         write_pass(
-            folder, of, made={"config": CONFIG}, groups=groups, statistics={"count": count},
+            folder, of, made={"run": CONFIG}, groups=groups, statistics={"count": count},
             blocks=blocks, vectors={},
         )  # fmt: skip
         add_arrays(arrays, of, blocks, made, rng)

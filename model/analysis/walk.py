@@ -134,7 +134,7 @@ class Analysis:
 
         def compute_and_draw() -> None:
             from utils.analysis.compute import compute
-            from utils.analysis.draw import draw
+            from utils.analysis.drawing.draw import draw
 
             if list_passes(self.folder):
                 compute(self.run_folder, self.clips_of)

@@ -11,12 +11,12 @@ import pytest
 
 from analysis_records import Made, write_analysis
 from analysis_tables import CONFIG, Computed, write_computed
-from utils.analysis import page, panels, similarity_figures
 from utils.analysis.compute import compute
-from utils.analysis.draw import draw
+from utils.analysis.drawing import page, panels, similarity_figures
+from utils.analysis.drawing.draw import draw
+from utils.analysis.drawing.results import Results, read_table
+from utils.analysis.drawing.usi_figures import shown_step
 from utils.analysis.recorded import MODULES, POST, PRE, Pass
-from utils.analysis.results import Results, read_table
-from utils.analysis.usi_figures import shown_step
 from utils.errors import RunError, UsageError
 
 OF_USI = {"usi", "usi_distributions", "usi_correlation"}

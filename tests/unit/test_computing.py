@@ -11,9 +11,10 @@ import pytest
 
 from analysis_records import Made, write_analysis
 from utils.analysis import compute as computing
-from utils.analysis import decoding, draw, embedding
+from utils.analysis import decoding, embedding
 from utils.analysis.__main__ import find_run, main
 from utils.analysis.compute import ARRAYS, TABLES, compute
+from utils.analysis.drawing import draw
 from utils.analysis.recorded import POST, PRE, Pass, read_pass
 from utils.errors import UsageError
 

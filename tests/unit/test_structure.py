@@ -75,6 +75,17 @@ def test_flags_and_pictures_need_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_analyses_and_comparisons_load_no_torch():
+    code = (  # SciPy looks at torch's name in sys.modules, so torch can't be hidden there
+        "import sys, utils.compare.__main__, utils.analysis.__main__, utils.analysis.compute\n"
+        "import utils.analysis.drawing.draw, utils.analysis.embedding, utils.analysis.decoding\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_loops_know_no_dataset_by_name():
     for path in (ROOT / "model").rglob("*.py"):
         assert not re.search(r"gabor|ucf|hmdb|kinetics|mousesim", path.read_text(), re.I), path

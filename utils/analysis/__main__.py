@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
             run, clips_of = find_run(flags.folder, flags.analysis_epoch)
             start_logging("info")
             from utils.analysis.compute import compute  # slow to import
-            from utils.analysis.draw import draw
+            from utils.analysis.drawing.draw import draw
 
             compute(run, clips_of, flags.neural)
             written = draw(run, clips_of)

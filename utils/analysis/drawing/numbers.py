@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from utils.analysis import similarity_figures, usi_figures
-from utils.analysis.page import Table
+from utils.analysis.drawing import similarity_figures, usi_figures
+from utils.analysis.drawing.page import Table
+from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import ANY, POST, STAGES, Pass, read_pass
-from utils.analysis.results import Results
 
 Cell = str | float
 

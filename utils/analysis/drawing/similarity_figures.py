@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.typing import ColorType
 
-from utils.analysis import panels
-from utils.analysis.panels import EndLabel, EpochAxis
+from utils.analysis.drawing import panels
+from utils.analysis.drawing.panels import EndLabel, EpochAxis
+from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import POST, PRE
-from utils.analysis.results import Results
 from utils.plots import figures
 
 KIND = "activation"  # that is shown; errors are in the table

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from utils.analysis import numbers
-from utils.analysis.page import Table
-from utils.analysis.panels import MOST_CLASSES
-from utils.analysis.results import Results
+from utils.analysis.drawing import numbers
+from utils.analysis.drawing.page import Table
+from utils.analysis.drawing.panels import MOST_CLASSES
+from utils.analysis.drawing.results import Results
 
 USI = (
     "The selectivity of a node for the unexpected image U: its mean response to U minus that to "

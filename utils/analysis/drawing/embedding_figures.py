@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
-from utils.analysis import panels
+from utils.analysis.drawing import panels
+from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import POST
-from utils.analysis.results import Results
 from utils.plots import figures
 
 KIND = "activation"

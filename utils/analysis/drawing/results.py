@@ -1,4 +1,4 @@
-"""What `compute` left in an analysis' folder, read for drawing; README.md names its columns."""
+"""What `compute` left in an analysis' folder, read for drawing; README.md above names its columns."""
 
 import io
 import zipfile
@@ -131,7 +131,7 @@ def read_settings(run: Path, folder: Path, passes: Sequence[Pass]) -> Mapping[st
     if is_run_folder(run):
         return vars(config_in(run))
     made = (read_made(folder, passes[-1]) if passes else None) or {}
-    settings = made.get("config")
+    settings = made.get("run")
     return settings if isinstance(settings, dict) else {}
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from utils.analysis import (
+from utils.analysis.drawing import (
     embedding_figures,
     response_figures,
     rsm_figures,
     similarity_figures,
     usi_figures,
 )
+from utils.analysis.drawing.report import write_report
+from utils.analysis.drawing.results import Results, read_results
 from utils.analysis.recorded import POST
-from utils.analysis.report import write_report
-from utils.analysis.results import Results, read_results
 from utils.errors import RunError
 from utils.files import reason, writing
 from utils.plots import figures

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from utils.analysis import panels
-from utils.analysis.panels import EndLabel, EpochAxis
+from utils.analysis.drawing import panels
+from utils.analysis.drawing.panels import EndLabel, EpochAxis
+from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import ANY, POST, STAGES
-from utils.analysis.results import Results
 from utils.plots import figures
 
 FIRST_LAST = (figures.SKY, figures.BLUE)

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.typing import ColorType
 
-from utils.analysis import panels
+from utils.analysis.drawing import panels
+from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import POST, Pass, read_pass
-from utils.analysis.results import Results
 from utils.errors import UsageError
 from utils.plots import figures
 from utils.plots.breakdowns import TYPE_ORDER

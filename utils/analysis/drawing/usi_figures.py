@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from utils.analysis import panels
-from utils.analysis.panels import EndLabel, EpochAxis
+from utils.analysis.drawing import panels
+from utils.analysis.drawing.panels import EndLabel, EpochAxis
+from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import POST
-from utils.analysis.results import Results
 from utils.plots import figures
 
 EXPECTED = 0.05  # share of nodes outside the central 95 % if labels mean nothing

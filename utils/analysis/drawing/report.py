@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from utils.analysis import numbers, page
+from utils.analysis.drawing import numbers, page
+from utils.analysis.drawing.results import COLUMNS, Results
+from utils.analysis.drawing.sections import SECTIONS, Section, define
 from utils.analysis.recorded import MODULES, PRE
-from utils.analysis.results import COLUMNS, Results
-from utils.analysis.sections import SECTIONS, Section, define
 from utils.files import write_whole
 
 PAGE = "report.html"

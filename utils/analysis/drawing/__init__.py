@@ -1,0 +1,1 @@
+"""From what an analysis has computed to its pictures and its page."""
