@@ -1,4 +1,4 @@
-"""What `compute` left in an analysis' folder, read for drawing; README.md above names its columns."""
+"""What `compute` has left in an analysis' folder, read for drawing (columns: ../README.md)."""
 
 import io
 import zipfile
