@@ -8,48 +8,31 @@ README.md in this folder says what is written.
 """
 
 from utils.errors import tell_failed_imports
-from utils.runtime.interrupts import end_at_signals, heard, stopped
+from utils.runtime.interrupts import end_at_signals
 
 if __name__ == "__main__":
     end_at_signals("python -m dataset.show_stimuli")  # at once, since the modules take a while
     tell_failed_imports("python -m dataset.show_stimuli")
 
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+from pathlib import Path
 
-from dataset.stimulus_request import NAME, parse
-from utils.errors import RunError, Stopped, UsageError, leave
-from utils.logs import open_streams, say
-from utils.machine import machine_told
-from utils.runtime.temporary import own_temporary_folder
+from dataset.stimulus_request import NAME, Asked, parse
+from utils.errors import leave
+from utils.runtime.commands import run_command
 
 
 def main(arguments: list[str]) -> int:
-    """Write the stimuli, print the paths of the tables and the film, and return the exit status.
-
-    0: done; 1: it can't be written; 2: wrong input; 130 or 75: stopped by a signal.
-    """
-    open_streams()
-    try:
-        asked = parse(arguments)
-        for number in heard():
-            signal.signal(number, _stop)
-        with machine_told("--clips, --num_gabors or --img_dim"), own_temporary_folder():
-            from dataset.stimulus_files import write_stimuli  # slow to import
-
-            print(*write_stimuli(asked), sep="\n")
-    except (UsageError, RunError, Stopped) as error:
-        say(f"{NAME}: {error}")
-        return error.status
-    except SystemExit as shown:  # --help
-        return int(shown.code or 0)
-    return 0
+    """Write the stimuli, print the paths of the tables and the film, and return the exit status."""
+    to_lower = "--clips, --num_gabors or --img_dim"
+    return run_command(NAME, lambda: parse(arguments), write, to_lower)
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    raise stopped(number, "run the same command again")
+def write(asked: Asked) -> list[Path]:
+    """Write the stimuli that were asked for, and return the paths of the tables and the film."""
+    from dataset.stimulus_files import write_stimuli  # slow to import
+
+    return write_stimuli(asked)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ figures, and prints the summary. The flags that differ between groups are the le
 """
 
 from utils.errors import tell_failed_imports
-from utils.runtime.interrupts import end_at_signals, heard, stopped
+from utils.runtime.interrupts import end_at_signals
 
 if __name__ == "__main__":
     end_at_signals("python -m utils.compare")  # at once, since the modules below take a while
@@ -13,21 +13,17 @@ if __name__ == "__main__":
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from utils.config.command_line import Parser, typed_path, typed_text
 from utils.config.flags import FIELDS
-from utils.errors import RunError, Stopped, UsageError, leave
+from utils.errors import UsageError, leave
 from utils.files import reason
-from utils.logs import open_streams, say, start_logging
-from utils.machine import machine_told
+from utils.logs import start_logging
 from utils.runs.folder import is_run_folder
-from utils.runtime.temporary import own_temporary_folder
+from utils.runtime.commands import run_command
 
 NAME = "python -m utils.compare"
 OUT = "comparison"
@@ -35,7 +31,6 @@ OUT = "comparison"
 
 def main(arguments: list[str]) -> int:
     """Compare, print the summary and the files' paths, and return the exit status."""
-    open_streams()
     start_logging("info")
     parser = Parser(prog=NAME, description=__doc__)
     parser.add_argument(
@@ -54,20 +49,13 @@ def main(arguments: list[str]) -> int:
         "--like", nargs=argparse.REMAINDER, metavar="FLAGS", default=[],
         help="the last: flags of run_model.py; only runs started with them, any seed, count",
     )  # fmt: skip
-    try:
-        flags = parser.parse_args(arguments)
+
+    def compare(flags: argparse.Namespace) -> list[str]:
         check_flags(flags.by)
-        for number in heard():
-            signal.signal(number, _stop)
-        with machine_told("the number of runs"), own_temporary_folder():
-            out = flags.out or default_out(flags.folders)
-            print(*compare_folders(flags.folders, out, flags.by, flags.like), sep="\n")
-    except (UsageError, RunError, Stopped) as error:
-        say(f"{NAME}: {error}")
-        return error.status
-    except SystemExit as shown:  # --help
-        return int(shown.code or 0)
-    return 0
+        out = flags.out or default_out(flags.folders)
+        return compare_folders(flags.folders, out, flags.by, flags.like)
+
+    return run_command(NAME, lambda: parser.parse_args(arguments), compare, "the number of runs")
 
 
 def check_flags(names: Sequence[str]) -> None:
@@ -100,10 +88,6 @@ def compare_folders(
         raise UsageError(f"--out {out}: can't be made ({reason(error)}); name another") from error
     paths = [*tables.write_tables(comparison, out), *pictures.draw_all(comparison, out)]
     return [texts.summary_text(comparison), "", *map(str, paths)]
-
-
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    raise stopped(number, "run the same command again")
 
 
 if __name__ == "__main__":
