@@ -18,8 +18,25 @@ def run_model(flags: list[str]) -> int:
 
 
 def draw(flags: list[str]) -> int:
-    sys.argv = ["python -m utils.plots", *flags]
-    return _exit_status(lambda: runpy.run_module("utils.plots", run_name="__main__"))
+    return _module("utils.plots", flags)
+
+
+def compute(flags: list[str]) -> int:
+    return _module("utils.analysis", flags)
+
+
+def compare(flags: list[str]) -> int:
+    return _module("utils.compare", flags)
+
+
+def show_stimuli(flags: list[str]) -> int:
+    return _module("dataset.show_stimuli", flags)
+
+
+def _module(name: str, flags: list[str]) -> int:
+    """Run a module as `python -m NAME` does."""
+    sys.argv = [f"python -m {name}", *flags]
+    return _exit_status(lambda: runpy.run_module(name, run_name="__main__"))
 
 
 def _script(name: str, flags: list[str]) -> int:

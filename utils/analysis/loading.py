@@ -7,8 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from utils.analysis.recorded import ANY, BLOCKS, KINDS, MODULES, STAGES, Pass, Recorded, read_pass
-from utils.errors import UsageError
+from utils.analysis.recorded import (
+    ANY,
+    BLOCKS,
+    KINDS,
+    MODULES,
+    STAGES,
+    Pass,
+    Recorded,
+    damaged,
+    read_pass,
+)
 from utils.files import reason
 
 NO_SEED = 0  # of a pass that doesn't say which seed the run had
@@ -64,20 +73,10 @@ class Arrays(Mapping[str, np.ndarray]):
         return len(self.arrays)
 
 
-def damaged(start: Path, why: str) -> UsageError:
-    """Return the error for a pass whose files, which begin with `start`, can't be used."""
-    return UsageError(f"{start}: can't be read ({why}); remove its files, and record it again")
-
-
 def load_pass(folder: Path, of: Pass) -> Recorded:
     """Read a pass, with its arrays checked as they are used. Raises UsageError."""
     start = folder / "recorded" / of.name
-    try:
-        recorded = read_pass(folder, of)
-    except (UsageError, MemoryError):
-        raise
-    except Exception as error:  # zipfile and NumPy raise many kinds for a damaged file
-        raise damaged(start, reason(error)) from error
+    recorded = read_pass(folder, of)
     if missing := [name for name in BLOCKS if name not in recorded.blocks]:
         raise damaged(start, f"the table of blocks has no column {missing[0]}")
     if not len(recorded.blocks):

@@ -5,6 +5,7 @@ training clips. Its files lie in `analysis/recorded/` of the run's folder, and b
 such as `epoch9_pre`. README.md in this folder names what they hold.
 """
 
+import io
 import json
 import math
 import os
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from utils.errors import UsageError
-from utils.files import read_json, reason, replacing, write_whole, writing
+from utils.files import read_json, read_text, reason, regular_only, replacing, write_whole, writing
 
 MODULES = ("encoder", "contextual", "predictive")
 KINDS = ("activation", "error")
@@ -125,21 +126,37 @@ def read_pass(folder: Path, of: Pass) -> Recorded:
     """Read a complete pass; its arrays are read as they are used. Raises UsageError."""
     made, start = read_made(folder, of) or {}, folder / "recorded" / of.name
     try:
-        statistics = np.load(f"{start}.npz")
-        vectors = np.load(f"{start}_vectors.npz")
+        statistics, vectors = open_arrays(f"{start}.npz"), open_arrays(f"{start}_vectors.npz")
         blocks = pd.read_csv(
-            f"{start}_blocks.csv",
+            io.StringIO(read_text(Path(f"{start}_blocks.csv"))),
             dtype=BLOCKS,
             keep_default_na=False,
             na_values={"orientation": [""]},
         )
         groups = zip(statistics["group_image"], statistics["group_orientation"], strict=True)
         told = tuple(Group(str(image), float(orientation)) for image, orientation in groups)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(
-            f"{start}: can't be read ({reason(error)}); remove its files, and record it again"
-        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile, NumPy and pandas raise many kinds for a damaged file
+        raise damaged(start, reason(error)) from error
     return Recorded(of, made, told, statistics, blocks, vectors)
+
+
+def open_arrays(path: str) -> Mapping[str, np.ndarray]:
+    """Open an .npz file, whose arrays are read as they are used.
+
+    Raises OSError, ValueError and others for what is none.
+    """
+    file = open(path, "rb", opener=regular_only)  # noqa: SIM115  (as long as the arrays)
+    arrays = np.load(file)
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise ValueError("is no .npz file")
+    return arrays
+
+
+def damaged(start: Path, why: str) -> UsageError:
+    """Return the error for a pass whose files, which begin with `start`, can't be used."""
+    return UsageError(f"{start}: can't be read ({why}); remove its files, and record it again")
 
 
 def write_pass(

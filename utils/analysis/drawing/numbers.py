@@ -9,7 +9,8 @@ import pandas as pd
 from utils.analysis.drawing import similarity_figures, usi_figures
 from utils.analysis.drawing.page import Table
 from utils.analysis.drawing.results import Results
-from utils.analysis.recorded import ANY, POST, STAGES, Pass, read_pass
+from utils.analysis.loading import load_pass
+from utils.analysis.recorded import ANY, POST, STAGES, Pass
 
 Cell = str | float
 
@@ -18,7 +19,7 @@ def passes(results: Results) -> list[Table]:
     """Return how many clips and blocks each recorded pass has, and its mean loss."""
     rows: list[Sequence[Cell]] = []
     for of in results.passes:
-        blocks = read_pass(results.folder, of).blocks
+        blocks = load_pass(results.folder, of).blocks
         counts = blocks["image"].value_counts()
         own = [int(counts.get(image, 0)) for image in "DU"] if results.are_gabors else []
         clips, epoch = blocks["item"].nunique(), _epoch_of_clips(of, blocks)

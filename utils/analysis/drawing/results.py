@@ -1,7 +1,6 @@
 """What `compute` has left in an analysis' folder, read for drawing (columns: ../README.md)."""
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from utils.analysis.recorded import (
     Pass,
     folder_of,
     list_passes,
+    open_arrays,
     read_made,
 )
 from utils.errors import UsageError
@@ -109,9 +109,11 @@ class Results:
         if not path.exists():
             return {}
         try:
-            with np.load(path) as stored:
-                return {name: stored[name] for name in names if name in stored}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            stored = open_arrays(str(path))
+            return {name: stored[name] for name in names if name in stored}
+        except MemoryError:
+            raise
+        except Exception as error:  # zipfile and NumPy raise many kinds for a damaged file
             raise UsageError(f"{path}: can't be read ({reason(error)}); {AGAIN}") from error
 
 

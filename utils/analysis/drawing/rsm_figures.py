@@ -12,7 +12,8 @@ from matplotlib.typing import ColorType
 
 from utils.analysis.drawing import panels
 from utils.analysis.drawing.results import Results
-from utils.analysis.recorded import POST, Pass, read_pass
+from utils.analysis.loading import load_pass
+from utils.analysis.recorded import POST, Pass
 from utils.errors import UsageError
 from utils.plots import figures
 from utils.plots.breakdowns import TYPE_ORDER
@@ -43,7 +44,7 @@ def read_shown(results: Results) -> list[Shown]:
         arrays = results.arrays("rsm.npz", [rows_name, *names.values()])
         if rows_name not in arrays or of not in results.passes:
             continue
-        blocks = read_pass(results.folder, of).blocks
+        blocks = load_pass(results.folder, of).blocks
         rows = arrays[rows_name].astype(np.int64)
         if len(rows) and rows.max(initial=0) >= len(blocks):
             raise UsageError(f"{results.folder}: rsm.npz is of other passes; compute again")
