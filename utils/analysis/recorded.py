@@ -142,13 +142,13 @@ def read_pass(folder: Path, of: Pass) -> Recorded:
     return Recorded(of, made, told, statistics, blocks, vectors)
 
 
-def open_arrays(path: str) -> Mapping[str, np.ndarray]:
+def open_arrays(path: str) -> np.lib.npyio.NpzFile:
     """Open an .npz file, whose arrays are read as they are used.
 
     Raises OSError, ValueError and others for what is none.
     """
-    file = open(path, "rb", opener=regular_only)  # noqa: SIM115  (as long as the arrays)
-    arrays = np.load(file)
+    os.close(regular_only(path, os.O_RDONLY))  # np.load would wait for a pipe
+    arrays = np.load(path)
     if not isinstance(arrays, np.lib.npyio.NpzFile):
         raise ValueError("is no .npz file")
     return arrays

@@ -109,8 +109,8 @@ class Results:
         if not path.exists():
             return {}
         try:
-            stored = open_arrays(str(path))
-            return {name: stored[name] for name in names if name in stored}
+            with open_arrays(str(path)) as stored:
+                return {name: stored[name] for name in names if name in stored}
         except MemoryError:
             raise
         except Exception as error:  # zipfile and NumPy raise many kinds for a damaged file
