@@ -208,6 +208,7 @@ def draw_scatter(axes: Axes, pair: list[np.ndarray], module: str) -> None:
         axes.plot(x, y, ".", color=colour, ms=5, alpha=0.6, mew=0)
     axes.set(xlim=(-end, end), ylim=(-end, end), box_aspect=1, anchor="NW")
     axes.locator_params(nbins=4)
+    axes.xaxis.set_major_formatter("{x:g}")  # narrower than with zeros at the end
     if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0:
         r = np.corrcoef(x, y)[0, 1]
         axes.annotate(
