@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-MODULES = ("compute", "draw")
+MODULES = {"compute": "utils.analysis.compute", "draw": "utils.analysis.drawing.draw"}
 
 
 @contextmanager
@@ -15,8 +15,8 @@ def recording_alone() -> Iterator[list[tuple]]:
     """Let analyses in this process compute and draw nothing; give the calls that asked for it."""
     calls: list[tuple] = []
     with pytest.MonkeyPatch.context() as patch:
-        for name in MODULES:
-            module = ModuleType(f"utils.analysis.{name}")
+        for name, path in MODULES.items():
+            module = ModuleType(path)
             setattr(module, name, lambda *asked, name=name: calls.append((name, *asked)))
             patch.setitem(sys.modules, module.__name__, module)
         yield calls

@@ -401,7 +401,7 @@ def readme_commands() -> list[str]:
 
 @pytest.mark.parametrize("line", readme_commands())
 def test_the_readmes_commands_are_understood(line):
-    if not line.startswith(("--help", "--resume", "--test")):
+    if not line.startswith(("--help", "--resume", "--test", "--analysis")):
         config(line)
     elif line != "--help":
         flags.parse(shlex.split(line, comments=True))
