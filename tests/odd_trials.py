@@ -79,7 +79,7 @@ def fault_in(ended: Ended, left: set[str]) -> str:
         return f"a line of {max(map(len, lines))} characters: {max(lines, key=len)[:200]}"
     if status == 1 and lines[-1].partition(";")[0].endswith(" failed"):
         return ""  # the report of a script that has told each file's fault
-    if status and not program.endswith((".py", "utils.plots")):
+    if status and not (program.endswith(".py") or program.startswith("python -m ")):
         return f"status {status} without a line of the program: {text[-300:]}"
     if status and sum(line.startswith(f"{program}: ") for line in lines) > 1:
         return f"status {status} with several lines of the program: {text[-600:]}"
