@@ -107,9 +107,8 @@ def correlation(results: Results) -> list[Table]:
     for module, kind in _keys(results, table):
         own = table[(table["module"] == module) & (table["kind"] == kind)]
         one = own.iloc[0]
-        rows.append(
-            (module, kind, one["r"], f"{one['low']:.2f} to {one['high']:.2f}", one["nodes"])
-        )
+        interval = f"{one['low']:.2f} to {one['high']:.2f}".replace("-", "−")
+        rows.append((module, kind, one["r"], interval, one["nodes"]))
     header = ("Module", "Response", "r", "95 % interval", "Nodes")
     return [Table(f"Correlation of nodes' USI, epoch {first} and {second}", header, rows)]
 
