@@ -235,7 +235,7 @@ def test_the_command_computes_draws_and_prints_the_page(tmp_path, capsys, monkey
     ("arguments", "told"),
     [
         ([], "the following arguments are required: folder"),
-        (["{}/none"], "none: no such folder"),
+        (["{}/none"], "none: is no folder"),
         (["{}"], "record them first: run_model.py --analysis"),
         (["{}", "--analysis_epoch", "3"], "run_model.py --analysis {} --analysis_epoch 3"),
         (["{}", "--analysis_epoch", "x"], "invalid int value"),

@@ -55,7 +55,7 @@ def compute(run: Path, clips_of: int | None = None, neural: Path | None = None) 
     passes = list_passes(folder)
     if not passes:
         if not run.is_dir():
-            raise UsageError(f"{run}: no such folder")
+            raise UsageError(f"{run}: is no folder; name that of a run")
         epoch = "" if clips_of is None else f" --analysis_epoch {clips_of}"
         raise UsageError(
             f"{folder}: no recorded pass there; record them first: ",
