@@ -190,9 +190,7 @@ def test(program: Program, start: "Start") -> None:
     parts = build(config, ("test",), program)
     classes = parts.samples.classes
     if start.content is not None:
-        listed = None
-        if config.class_index:
-            listed = read_class_names(Path(config.class_index), classes)
+        listed = read_class_names(Path(config.class_index), classes) if config.class_index else None
         load_classifier(parts.learner.model, start.content, classes, config.test, listed)
     folder = program.processes.from_first(lambda: open_folder(program, start, parts))
     accuracies = test_run(config, parts.learner, parts.loaders["test"], folder, program.interrupts)
@@ -223,7 +221,7 @@ def analysis_of(
     from dataset.build import build_analysed_loader
     from model.analysis.walk import Analysis
 
-    flag = "--analysis" if "analysed" in program.typed else "--resume"
+    again = f"run_model.py --resume {run_folder}" if config.analysis else "the same command"
     return Analysis(
         run_folder,
         config,
@@ -231,13 +229,13 @@ def analysis_of(
         samples=samples,
         make_loader=partial(build_analysed_loader, config, runtime),
         interrupts=program.interrupts,
-        remedy=f"to go on: run_model.py {flag} {run_folder}",
+        remedy=f"to go on: {again}",
     )
 
 
 def build(config: Config, modes: tuple[str, ...], program: Program) -> Parts:
     """Build the loaders, and a model with weights drawn from the seed; raises UsageError."""
-    from dataset.build import build_loader
+    from dataset.build import build_analysed_loader, build_loader
     from model.training.build import build_learner
     from utils.runtime.device import start_runtime
     from utils.runtime.environment import environment
@@ -248,6 +246,8 @@ def build(config: Config, modes: tuple[str, ...], program: Program) -> Parts:
         unit = "videos" if loader.samples.whole_videos else "clips"
         log.info("%s: %d %s in %d batches", mode, len(loader.samples), unit, len(loader))
         program.processes.require_equal(f"{mode} sets", len(loader.samples))
+    if config.analysis and "train" in modes:
+        build_analysed_loader(config, runtime)  # so that wrong flags end the program here
     samples = loaders[modes[0]].samples
     learner = build_learner(config, len(samples.classes), samples.whole_videos, runtime)
     parts = Parts(environment(runtime), loaders, learner)

@@ -90,6 +90,11 @@ def build_analysed_loader(config: Config, runtime: Runtime) -> ClipLoader:
             )
     config = dataclasses.replace(config, unexp_epoch=0)
     samples, processes = build_dataset(config, "train"), runtime.processes
+    if len(samples) < config.batch_size:
+        raise UsageError(
+            f"--analysis: the training set has {len(samples)} clips, less than one batch of "
+            f"{config.batch_size}, and whole batches alone are recorded"
+        )
     order = EpochBatches(
         len(samples),
         config.batch_size,

@@ -114,4 +114,5 @@ class Evaluator:
         faults = [fault for faults in of_ranks for fault in faults]
         if faults:
             named = ", ".join(f"{f.path} ({f.reason})" for f in faults[:NAMED_FAULTS])
-            log.warning("%s: %d files can't be read: %s …", name, len(faults), named)
+            more = ", …" if len(faults) > NAMED_FAULTS else ""
+            log.warning("%s: files that can't be read: %d: %s%s", name, len(faults), named, more)

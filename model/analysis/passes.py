@@ -47,16 +47,17 @@ class Outcome(NamedTuple):
     """What has come of an analysis' passes: recorded now, there before, and not to be recorded.
 
     `unkept`: no checkpoint of theirs is kept that can be read. `ahead`: the run has not come to
-    them yet.
+    them yet. `other`: recorded earlier with other flags, and still in the folder.
     """
 
     made: list[Pass]
     there: list[Pass]
     unkept: list[Pass]
     ahead: list[Pass]
+    other: list[Pass]
 
     def text(self) -> str:
-        """Return in words how many passes there are, after logging which are lacking."""
+        """Return in words how many passes there are, after logging which are lacking or differ."""
         parts = [f"{len(self.made)} passes recorded now, {len(self.there)} there before"]
         for what, passes in (
             ("without a checkpoint that is kept and can be read", self.unkept),
@@ -65,4 +66,11 @@ class Outcome(NamedTuple):
             if passes:
                 log.warning("not recorded, being %s: %s", what, told(passes))
                 parts.append(f"{len(passes)} {what}")
+        if self.other:
+            log.warning(
+                "recorded earlier with other flags, and not comparable with the rest: %s; to leave "
+                "them out, remove their files from recorded/",
+                told(self.other),
+            )
+            parts.append(f"{len(self.other)} recorded earlier with other flags")
         return ", ".join(parts)

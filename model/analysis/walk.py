@@ -5,7 +5,7 @@ It is the same while a run is trained, after each epoch, and for a run's folder 
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -153,13 +153,17 @@ class Analysis:
         files = first(self._weights)
         if any(of.weights in files for of in self._left()):
             self._record(self._left(), files)
-        recorded = first(lambda: [of.weights for of in list_passes(self.folder)])
-        left, last = self._left(), max([*files, *recorded], default=-1)  # reached by the run
-        ahead = [of for of in left if of.weights > last]
-        behind = [of for of in left if of.weights <= last]
-        unkept = first(lambda: [of for of in behind if not self._was_recorded(of)])
-        kept = [of for of in behind if of not in unkept]
-        return Outcome(self.made, [*self.there, *kept], unkept, ahead)
+        recorded = first(lambda: {of: self._fits(of) for of in list_passes(self.folder)})
+        last = max([*files, *(of.weights for of in recorded)], default=-1)  # reached by the run
+        kept = [of for of in self._left() if recorded.get(of)]
+        lacking = [of for of in self._left() if of not in kept]
+        return Outcome(
+            self.made,
+            [*self.there, *kept],
+            unkept=[of for of in lacking if of.weights <= last],
+            ahead=[of for of in lacking if of.weights > last],
+            other=[of for of, fits in recorded.items() if not fits],
+        )
 
     def _weights(self) -> dict[int, Path]:
         return weights_in(self.run_folder / "model")
@@ -236,11 +240,15 @@ class Analysis:
             "maps": self.config.analysis_maps,
         }
 
-    def _was_recorded(self, of: Pass) -> bool:
-        """Whether a pass whose weights are gone was recorded with the same settings."""
-        there = read_made(self.folder, of)
-        settings = self._settings()
-        return there is not None and {name: there.get(name) for name in settings} == settings
+    def _fits(self, of: Pass) -> bool:
+        """Whether a recorded pass has these settings and as many clips; its weights may be gone."""
+        made = read_made(self.folder, of) or {}
+        return {**made, **self._settings(), "clips": self._clips} == made
+
+    @cached_property
+    def _clips(self) -> int:
+        """The number of clips of each pass."""
+        return sum(map(len, self.make_loader().batches_of(0)))
 
     def _say_once(self) -> None:
         """Log what a reader of the results has to know."""
@@ -251,8 +259,12 @@ class Analysis:
         if not self.evaluator.compares:
             log.info("there are no unexpected images: responses are by class, without a USI")
         starts = self.runtime.processes.from_first(lambda: read_config(self.run_folder)["starts"])
-        if any(start.get("processes", 1) > 1 for start in starts):
+        config = self.config
+        apart = {"batch norm": config.sync_bn, "the contrast": config.gather_negatives}
+        fewer = " and ".join(part for part, whole in apart.items() if not whole)
+        if fewer and config.is_dpc and any(start.get("processes", 1) > 1 for start in starts):
             log.info(
-                "in training, several processes shared each batch, so batch norm and the contrast "
-                "saw fewer clips than in the analysis, which takes whole batches"
+                "in training, several processes shared each batch, so %s saw fewer clips than in "
+                "the analysis, which takes whole batches",
+                fewer,
             )

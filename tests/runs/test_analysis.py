@@ -242,7 +242,7 @@ def test_a_stopped_analysis_leaves_whole_passes_and_goes_on(
     with signal_in_call(Recording, "add", 10, number):
         assert run("--analysis", copied, "--analysis_maps") == status
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.endswith(f"; to go on: run_model.py --analysis {copied}")
+    assert last.endswith("; to go on: the same command")
     assert [tuple(of) for of in list_passes(copied / "analysis")] == ALL[:2]
     assert all(
         name.startswith(("epoch0_post", "epoch1_pre")) for name in recorded(copied / "analysis")
@@ -370,6 +370,21 @@ def test_a_pass_whose_checkpoint_is_gone_stays(analysed, tmp_path, capsys):
     assert recorded(folder / "analysis") == recorded(analysed / "analysis")
 
 
+def test_passes_with_other_clips_whose_checkpoint_is_gone_are_told(copied, capsys):
+    """They stay, but don't count as recorded."""
+    assert run("--analysis", copied, "--analysis_len", 8) == 0
+    assert "other flags" not in capsys.readouterr().err
+    (copied / "model/epoch1.pth.tar").unlink()
+    assert run("--analysis", copied) == 0
+    captured = capsys.readouterr()
+    (line,) = (line for line in captured.err.splitlines() if "recorded earlier" in line)
+    assert ": epoch 1 (post), epoch 1 (pre of 2); to leave them out, remove their" in line
+    assert "5 passes recorded now, 0 there before, 2 without a checkpoint" in captured.out
+    assert "2 recorded earlier with other flags" in captured.out
+    clips = {tuple(one.of): one.made["clips"] for one in passes(copied / "analysis")}
+    assert clips == {of: 8 if of in ((1, "post"), (2, "pre")) else 16 for of in ALL}
+
+
 def test_a_damaged_checkpoint_is_told_and_left_out(copied, capsys):
     (copied / "model/epoch2_unexp.pth.tar").write_bytes(b"nothing")
     for best in (copied / "model").glob("best*_epoch2*"):
@@ -468,6 +483,13 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(
     assert last.startswith("run_model.py: ")
     assert told in last
     assert not list(tmp_path.rglob("recorded"))
+
+
+def test_what_can_not_be_recorded_is_told_before_training(tmp_path, capsys):
+    flags = [*FLAGS, "--output_dir", tmp_path / "runs", "--analysis", "--analysis_len", 3]
+    assert run(*flags) == 2
+    assert "--analysis_len 3: is less than a batch of 4" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_clips_that_can_not_be_read_end_a_pass_in_one_line(starter, tmp_path):

@@ -21,6 +21,7 @@ from model.training.tensor_names import tensors_of
 from small_runs import ON_CPU
 from utils.analysis.recorded import KINDS, STAGES
 from utils.config.flags import Config
+from utils.errors import UsageError
 from utils.runtime.processes import ALONE, Processes
 from utils.samples import Batch, ClassInfo
 
@@ -357,6 +358,8 @@ def test_ranks_take_turns_with_the_whole_batches_of_training(ranks):
                 told = [loader.samples.labels(2, item) for item in found[one.number]]
                 assert np.array_equal(np.stack(told), one.labels)
     assert [found[number] for number in sorted(found)] == trained
+    with pytest.raises(UsageError, match="has 22 clips, less than one batch of 23"):
+        build_analysed_loader(dataclasses.replace(config, batch_size=23), ON_CPU)
     first = build_analysed_loader(dataclasses.replace(config, analysis_len=11), ON_CPU)
     assert first.batches_of(2) == trained[:2]
     assert len(first) == 2
