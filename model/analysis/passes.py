@@ -40,7 +40,14 @@ def told(passes: Iterable[Pass]) -> str:
 def forget_later(run: Path, epoch: int) -> None:
     """Remove the recorded passes with weights from after an epoch, which a run goes on from."""
     for folder in run.glob("analysis*"):  # those on the clips of a fixed epoch too
-        remove_passes(folder, [of for of in list_passes(folder) if of.weights > epoch])
+        later = [of for of in list_passes(folder) if of.weights > epoch]
+        remove_passes(folder, later)
+        if later and any(folder.glob("*.csv")):
+            log.warning(
+                "%s: its tables and pictures still show what is trained anew now; once the run is "
+                "trained, analyse it again (run_model.py --analysis)",
+                folder,
+            )
 
 
 class Outcome(NamedTuple):

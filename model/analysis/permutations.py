@@ -12,7 +12,7 @@ from utils.analysis.selectivity import d_prime
 
 PERMUTATIONS = 1000
 CENTRAL = (0.025, 0.975)  # the ends of the central 95 percent
-CHUNK = 2**22  # values of all permutations that the USI is computed of at once
+CHUNK = 2**22  # labellings × nodes whose USIs are computed at once
 
 
 def relabelled(is_U: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -33,6 +33,13 @@ class Made(NamedTuple):
     maps: Mapping[str, np.ndarray]
 
 
+class Share(NamedTuple):
+    """A rank's share of the statistics of one module's activations or errors, or of a stage."""
+
+    moments: Moments
+    permuted: PermutedSums | None
+
+
 class Recording:
     """What is kept of a pass: statistics on the device, and rows on the CPU.
 
@@ -91,9 +98,12 @@ class Recording:
 
         `epoch` is that of the clips. Raises RunError if no clip could be read.
         """
-        names = self._names_of_all(processes)
+        # a rank may have had no clip
+        self.shapes = max(processes.gather(self.shapes), key=len)
+        if not self.shapes:
+            raise RunError("no clip could be read, so there is nothing to record")
         statistics: dict[str, np.ndarray] = {}
-        for name in names:
+        for name in self.shapes:
             parts = processes.gather_to_first(self._share(name))
             if processes.leads:
                 statistics.update(self._statistics(name, [part for part in parts if part]))
@@ -109,22 +119,14 @@ class Recording:
             joined([one.maps for one in rows]),
         )
 
-    def _names_of_all(self, processes: Processes) -> list[str]:
-        """Return the names of what was recorded; a rank may have had no clip."""
-        everyone = processes.gather((list(self.moments), self.shapes))
-        names, self.shapes = max(everyone, key=lambda one: len(one[0]))
-        if not names:
-            raise RunError("no clip could be read, so there is nothing to record")
-        return names
-
-    def _share(self, name: str) -> "Share | None":
+    def _share(self, name: str) -> Share | None:
         if name not in self.moments:
             return None
         device = torch.device("cpu")
         permuted = self.permuted.get(name)
         return Share(self.moments[name].moments.to(device), permuted and permuted.to(device))
 
-    def _statistics(self, name: str, shares: list["Share"]) -> dict[str, np.ndarray]:
+    def _statistics(self, name: str, shares: list[Share]) -> dict[str, np.ndarray]:
         """Return the arrays of a module's activations or errors, or of a stage."""
         moments = reduce(Moments.plus, (share.moments for share in shares))
         shape, P, count = self.shapes[name], self.steps.P, len(self.grouping.cells)
@@ -151,10 +153,3 @@ class Recording:
             for end, values in null._asdict().items():
                 found[f"{name}_usi_{end}"] = values.reshape(shape).numpy()  # [C, D, D]
         return found
-
-
-class Share(NamedTuple):
-    """A rank's share of the statistics of one module's activations or errors, or of a stage."""
-
-    moments: Moments
-    permuted: PermutedSums | None

@@ -109,7 +109,8 @@ class Analysis:
             with self._locked():
                 return act()
         except RunInUseError as error:
-            log.warning("%s; run_model.py --analysis RUN_FOLDER does what is lacking then", error)
+            again = f"run_model.py --analysis {self.run_folder}"
+            log.warning("%s; to record what it leaves out, run later: %s", error, again)
             return None
 
     # ---- both

@@ -410,11 +410,15 @@ def test_a_run_that_is_being_trained_is_recorded_as_far_as_it_is(copied, capsys)
     assert [tuple(of) for of in list_passes(copied / "analysis")] == [*ALL, (4, "pre")]
 
 
-def test_a_run_resumed_from_an_earlier_epoch_forgets_what_came_after(analysed, tmp_path):
+def test_a_run_resumed_from_an_earlier_epoch_forgets_what_came_after(analysed, tmp_path, capsys):
     folder = shutil.copytree(analysed, tmp_path / analysed.name)
     shutil.copytree(folder / "analysis", folder / "analysis_epoch5")
+    (folder / "analysis/usi.csv").touch()  # computed of what is forgotten
     assert run("--resume", folder / "model/epoch1.pth.tar", "--num_epochs", 1) == 0
+    told = capsys.readouterr().err
     for name in ("analysis", "analysis_epoch5"):
+        says = f"{folder / name}: its tables and pictures still show what is trained anew"
+        assert (says in told) == (name == "analysis")
         assert [tuple(of) for of in list_passes(folder / name)] == ALL[:4]  # of weights 0 and 1
 
 
