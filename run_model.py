@@ -204,8 +204,8 @@ def analyse(program: Program, config: Config, run_folder: Path) -> None:
     from dataset.build import build_dataset
     from utils.runtime.device import start_runtime
 
-    processes = program.processes  # each takes whole batches
-    shared = dataclasses.replace(config, batch_size=config.batch_size * processes.count)
+    processes = program.processes  # each takes whole batches, in float32
+    shared = dataclasses.replace(config, batch_size=config.batch_size * processes.count, amp="off")
     runtime, samples = start_runtime(shared, processes), build_dataset(config, "train")
     processes.require_equal("training sets", len(samples))
     analysis = analysis_of(program, config, run_folder, runtime, samples)

@@ -27,6 +27,7 @@ from utils.analysis.recorded import (
 )
 from utils.errors import PREEMPTED
 from utils.runs.locks import held
+from utils.runtime import device
 from video_data import prepare
 
 FLAGS = [*TINY, "--num_seq_in", 3, "--train_len", 16, "--unexp_epoch", 2, "--num_epochs", 3]
@@ -70,6 +71,14 @@ def recorded(folder: Path) -> dict[str, bytes]:
 
 def passes(folder: Path) -> list[Recorded]:
     return [read_pass(folder, of) for of in list_passes(folder)]
+
+
+def change(folder: Path, **flags: object) -> None:
+    """Change the configuration that a run has stored."""
+    path = folder / "config.json"
+    kept = json.loads(path.read_text())
+    kept["resolved"].update(flags)
+    path.write_text(json.dumps(kept))
 
 
 # ------------------------------------------------------------------ what is recorded
@@ -397,12 +406,18 @@ def test_a_damaged_checkpoint_is_told_and_left_out(copied, capsys):
     ]
 
 
+def test_a_run_in_a_precision_that_this_cpu_lacks_is_recorded_in_float32(
+    copied, analysed, monkeypatch
+):
+    monkeypatch.setattr(device, "has_instructions", lambda amp: False)
+    change(copied, amp="bf16")
+    assert run("--analysis", copied, "--analysis_maps") == 0
+    assert recorded(copied / "analysis") == recorded(analysed / "analysis")
+
+
 def test_a_run_that_is_being_trained_is_recorded_as_far_as_it_is(copied, capsys):
     """Its folder is locked; here the number of its epochs is larger than what it has reached."""
-    path = copied / "config.json"
-    kept = json.loads(path.read_text())
-    kept["resolved"]["num_epochs"] = 9
-    path.write_text(json.dumps(kept))
+    change(copied, num_epochs=9)
     with held(copied):
         assert run("--analysis", copied) == 0
     captured = capsys.readouterr()
@@ -479,9 +494,8 @@ def test_wrong_input_gets_one_line_and_leaves_nothing(
     os.symlink(trained, "run")
     for name in ("empty", "tested"):
         Path(name).mkdir()
-        kept = json.loads((trained / "config.json").read_text())
-        kept["resolved"]["test"] = "x" if name == "tested" else ""
-        (Path(name) / "config.json").write_text(json.dumps(kept))
+        shutil.copy(trained / "config.json", name)
+        change(Path(name), test="x" if name == "tested" else "")
     assert run(*flags) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("run_model.py: ")
