@@ -27,7 +27,8 @@ from utils.samples import Batch, ClassInfo
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 
-SIZE = {"dataset": "Gabors", "img_dim": 64, "seq_len": 4, "seed": 3}
+SEQ_LEN = 5  # so that the encoder gives two frames, of which it has to make a mean
+SIZE = {"dataset": "Gabors", "img_dim": 64, "seq_len": SEQ_LEN, "seed": 3}
 CASES = {
     "dpc-rnn, P = 1": {"num_seq_in": 3, "pred_step": 1},
     "dpc-rnn, P = 3": {"num_seq_in": 2, "pred_step": 3},
@@ -58,10 +59,11 @@ def double_task(case: str) -> Task:
     return task
 
 
-def small_batch(task: Task, L: int = 4, seed: int = 0) -> Batch:
+def small_batch(task: Task, L: int = SEQ_LEN, seed: int = 0) -> Batch:
     made = batch(B=3, N=task.model.block_shape[0], L=L, seed=seed)
     generator = torch.Generator().manual_seed(seed)
-    classes = torch.randint(len(CLASSES), (3, task.model.block_shape[0], 4), generator=generator)
+    shape = (3, task.model.block_shape[0], SEQ_LEN)
+    classes = torch.randint(len(CLASSES), shape, generator=generator)
     return made._replace(labels=torch.stack([classes, (classes == U).long()], dim=-1))
 
 
@@ -84,7 +86,7 @@ class Direct:
         if features is None:
             clips = (one.clip.double() - task.mean) / task.std
             if clips.shape[3] == 1:
-                clips = clips.expand(-1, -1, -1, 4, -1, -1)
+                clips = clips.expand(-1, -1, -1, SEQ_LEN, -1, -1)
             features = self.backbone(clips.flatten(0, 1)).unflatten(0, (self.B, self.N))
         self.features = features  # [B, N, F, L_out, D, D], before any change
         blocks = [change("encoder", n, features[:, n]) for n in range(self.N)]
@@ -161,7 +163,7 @@ def steps_of(task: Task) -> dict[str, list[int]]:
 # ---- activations and errors
 
 
-@pytest.mark.parametrize("L", [4, 1])
+@pytest.mark.parametrize("L", [SEQ_LEN, 1])
 @pytest.mark.parametrize("case", CASES)
 def test_activations_are_those_of_the_predicted_blocks_computed_directly(case, L):
     task = double_task(case)
@@ -187,6 +189,7 @@ def test_errors_are_what_small_changes_of_the_outputs_do_to_the_loss(case):
     task = double_task(case)
     one = small_batch(task)
     found, features = respond(task, one), Direct(task, one).features
+    assert features.shape[3] == 2  # errors are summed over time
     rng = np.random.default_rng(0)
     for part, own in steps_of(task).items():
         for p, step in enumerate(own):
@@ -319,7 +322,7 @@ def test_the_networks_weights_need_no_gradient_and_random_states_stay():
     assert not task.training
     assert not any(parameter.requires_grad for parameter in task.parameters())
     assert not task.model.backbone.grad_checkpoint
-    found = respond(task, batch(N=3, L=1)._replace(labels=torch.zeros(4, 3, 4, 2).long()))
+    found = respond(task, batch(N=3, L=1)._replace(labels=torch.zeros(4, 3, SEQ_LEN, 2).long()))
     assert found.activations["encoder"].dtype == torch.float32
     assert set(found.stages) == set(STAGES)
 
