@@ -12,6 +12,7 @@ from utils.analysis.selectivity import d_prime
 
 PERMUTATIONS = 1000
 CENTRAL = (0.025, 0.975)  # the ends of the central 95 percent
+ROUNDING = 1e-9  # the share by which two USIs may differ that are equal but for rounding
 CHUNK = 2**22  # labellings × nodes whose USIs are computed at once
 
 
@@ -116,7 +117,7 @@ class PermutedSums:
             usi = self.usi(slice(int(nodes_of_chunk[0]), int(nodes_of_chunk[-1]) + 1))
             true, permuted = usi[0], usi[1:]
             ends = permuted.nanquantile(permuted.new_tensor(CENTRAL), dim=0)  # [2, nodes]
-            as_far = (permuted.abs() >= true.abs()).sum(dim=0)
+            as_far = (permuted.abs() >= (1 - ROUNDING) * true.abs()).sum(dim=0)
             p = (1 + as_far.double()) / labellings
             parts.append(torch.stack([*ends, p]))  # [3, nodes]
         found = torch.cat(parts, dim=1).masked_fill(left_out, math.nan)

@@ -1,6 +1,7 @@
 """The USI under permuted labels: against all labellings of a small case, and under the null."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -80,6 +81,31 @@ def test_a_labelling_that_is_the_true_one_is_as_far_from_0():
     is_U = np.arange(9) < 3
     null = sums_of(values, np.tile(is_U, (11, 1)), [4, 5]).null(torch.zeros(200, dtype=torch.bool))
     assert (null.p == 1).all()
+
+
+def test_permutations_that_are_as_far_up_to_rounding_count():
+    """Many are, for a node that answers a few blocks alone; fractions have no rounding."""
+    rng = np.random.default_rng(4)
+    values = rng.integers(1, 4, size=(30, 60)) * (rng.random((30, 60)) < 0.1)
+    values[0] = 1  # from which the sums are taken
+    rows = relabelled(np.arange(30) % 6 == 1, stream(4, "permutations", 0), 300)
+    nodes = [node for node in values.T if node[1::6].any()]
+
+    def squared(node: np.ndarray, is_U: np.ndarray) -> Fraction:
+        U, D = ([Fraction(int(value)) for value in node[is_U == u]] for u in (True, False))
+        (mean_U, var_U), (mean_D, var_D) = (
+            (mean, sum((value - mean) ** 2 for value in own) / len(own))
+            for own in (U, D)
+            for mean in [sum(own) / len(own)]
+        )
+        return (mean_U - mean_D) ** 2 / (var_U + var_D)
+
+    exact = [[squared(node, row) for row in rows] for node in nodes]
+    expected = [(1 + sum(one >= true for one in rest)) / 301 for true, *rest in exact]
+    null = sums_of(0.1 * np.stack(nodes, axis=1), rows, [7, 23]).null(
+        torch.zeros(len(nodes), dtype=torch.bool)
+    )
+    assert null.p.tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_p_values_are_uniform_where_the_labels_mean_nothing():

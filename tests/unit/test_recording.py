@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ from dataset.build import build_analysed_loader, build_loader
 from learners import batch
 from model.analysis.groups import Grouping
 from model.analysis.hooks import Responses, Steps, respond
+from model.analysis.labellings import Labellings
 from model.analysis.network import build_network, load_weights
 from model.analysis.record import Recording
 from model.training.tasks import Task, build_task
@@ -299,6 +301,67 @@ def test_statistics_of_a_pass_are_those_of_all_blocks(case):
     assert made.blocks["image"].tolist() == rows
     losses = torch.cat([one.output.predictions.loss for one in found]).flatten()
     assert made.blocks["loss"].tolist() == losses.tolist()
+
+
+class Told:
+    """Labels `[clips, N, L, 2]` of a data set's clips, in one epoch."""
+
+    def __init__(self, labels: Tensor, epoch: int):
+        self.all = labels.numpy()
+        self.epoch = epoch
+
+    def labels(self, epoch: int, index: int) -> np.ndarray:
+        assert epoch == self.epoch
+        return self.all[index]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_permutations_of_a_pass_are_those_of_all_its_blocks_d_and_u(case):
+    """Whatever their step is; if there are several, the first one shows neither D nor U."""
+    task, epoch = double_task(case), 7
+    task.model.agg.ConvGRUCell_00.out_gate.weight.data[5] = 0  # so that this channel is constant
+    steps = Steps.of(task.model)
+    batches = [small_batch(task, seed=seed + 20)._replace(number=seed) for seed in range(12)]
+    for one in batches if steps.P > 1 else ():
+        one.labels[:, -steps.P] = 0
+    labels = torch.cat([one.labels for one in batches])  # [clips, N, L, 2]
+    clips = [list(range(3 * one.number, 3 * one.number + 3)) for one in batches]
+    grouping = Grouping.of(CLASSES)
+    labellings = Labellings(
+        Told(labels, epoch), grouping, steps, clips, epoch=epoch, seed=3, device=ON_CPU.device
+    )
+    recording = Recording(task, grouping, labellings, keep_maps=False)
+    for one in batches:
+        recording.add(one)
+    statistics = recording.made(ALONE, CLASSES, epoch).statistics
+
+    found = [respond(task, one) for one in batches]
+    images = [CLASSES[c].image for c in labels[:, -steps.P :, steps.frame, 0].flatten().tolist()]
+    compared = [row for row, image in enumerate(images) if image in "DU"]
+    is_U = np.array([images[row] == "U" for row in compared])
+    assert 2 < is_U.sum() < len(is_U)
+    rows = np.random.default_rng((3, zlib.crc32(b"permutations"), epoch)).permuted(
+        np.tile(is_U, (1000, 1)), axis=1
+    )
+    for module in found[0].activations:
+        for kind, part in zip(KINDS, ("activations", "errors"), strict=True):
+            values = torch.cat([getattr(one, part)[module] for one in found]).flatten(0, 1).numpy()
+            U, D = (
+                np.array([[values[compared][row == u].mean(0), values[compared][row == u].var(0)]
+                          for row in (is_U, *rows)])
+                for u in (True, False)
+            )  # fmt: skip
+            constant = D[0, 1] + U[0, 1] == 0
+            assert constant.any() or (module, kind) != ("contextual", "activation")
+            with np.errstate(invalid="ignore"):
+                usi = (U[:, 0] - D[:, 0]) / np.sqrt((U[:, 1] + D[:, 1]) / 2)
+            as_far = abs(usi[1:]) >= abs(usi[0]) * (1 - 1e-9)  # rounded in another order
+            p = (1 + as_far.sum(axis=0)) / 1001
+            low, high = np.quantile(usi[1:], (0.025, 0.975), axis=0)
+            for end, expected in {"low": low, "high": high, "p": p}.items():
+                made = statistics[f"{module}_{kind}_usi_{end}"]
+                assert np.isnan(made[constant]).all()
+                np.testing.assert_allclose(made[~constant], expected[~constant], rtol=1e-6)
 
 
 def test_the_label_of_a_block_is_that_of_its_first_frame_or_of_a_clips_last():
