@@ -22,7 +22,7 @@ def build_network(config: Config, num_classes: int, device: torch.device) -> Tas
     Its parameters need no gradients. The random states of a training that goes on stay as they are.
     """
     # the backbone is run without a graph, so nothing needs to be recomputed
-    config = dataclasses.replace(config, grad_checkpoint=False, gather_negatives=False)
+    config = dataclasses.replace(config, grad_checkpoint=False)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         task = build_task(config, num_classes)
     task = task.requires_grad_(False).eval().to(device)

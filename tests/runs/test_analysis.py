@@ -26,6 +26,7 @@ from utils.analysis.recorded import (
     read_pass,
 )
 from utils.errors import PREEMPTED
+from utils.runs.checkpoints import by_epoch
 from utils.runs.locks import held
 from utils.runtime import device
 from video_data import prepare
@@ -220,6 +221,13 @@ def test_an_analysis_that_is_made_twice_records_nothing_the_second_time(analysed
     assert recorded(folder / "analysis") == recorded(analysed / "analysis")
 
 
+def test_flags_that_make_no_difference_to_an_analysis_may_change(analysed, tmp_path, capsys):
+    folder = shutil.copytree(analysed, tmp_path / analysed.name)
+    change(folder, unexp_epoch=1, dropout=0.1)  # the landmarks are the same
+    assert run("--analysis", folder, "--analysis_maps") == 0
+    assert "0 passes recorded now, 7 there before" in capsys.readouterr().out
+
+
 def test_during_training_the_same_is_recorded_and_training_is_not_changed(
     trained, analysed, alone, tmp_path
 ):
@@ -358,6 +366,14 @@ def test_checkpoints_that_are_not_kept_are_named_and_the_rest_is_recorded(copied
     assert "2 without a checkpoint" in captured.out
     expected = [of for of in ALL if of not in ((1, "post"), (2, "pre"))]
     assert [tuple(of) for of in list_passes(copied / "analysis")] == expected
+
+
+def test_the_checkpoint_before_each_landmark_is_kept(tmp_path):
+    flags = [*FLAGS, "--train_len", 4, "--unexp_epoch", 6, "--num_epochs", 6, "--not_save_best"]
+    assert run(*flags, "--output_dir", tmp_path) == 0
+    assert sorted(by_epoch(only(tmp_path) / "model")) == [0, 2, 3, 4, 5, 6]
+    assert run("--analysis", only(tmp_path)) == 0
+    assert len(list_passes(only(tmp_path) / "analysis")) == 1 + 2 * 4
 
 
 def test_a_best_checkpoint_has_an_epochs_weights_too(copied, analysed):
