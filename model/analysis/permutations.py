@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.analysis.selectivity import d_prime
+from utils.analysis.selectivity import ROUNDING, d_prime
 
 PERMUTATIONS = 1000
 CENTRAL = (0.025, 0.975)  # the ends of the central 95 percent
-ROUNDING = 1e-9  # the share by which two USIs may differ that are equal but for rounding
 CHUNK = 2**22  # labellings × nodes whose USIs are computed at once
 
 

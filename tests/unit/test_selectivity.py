@@ -140,6 +140,14 @@ def test_the_share_of_significant_nodes_counts_those_outside_their_permutations(
     np.testing.assert_allclose(row.significant_high, beta.ppf(0.975, 6, n - 5))
 
 
+def test_a_usi_that_equals_a_limit_but_for_rounding_is_not_significant(folder):
+    recorded = load_pass(folder, OF)
+    found = usi.measure(recorded)[1][OF, "encoder", "activation"]
+    above, below = (found + sign * 1e-14 * abs(found) for sign in (1, -1))
+    limits = {f"{NAME}_usi_low": above, f"{NAME}_usi_high": below}
+    assert usi.measure(with_statistics(recorded, **limits))[0][0].significant == 0
+
+
 def test_the_interval_of_no_hit_is_exact():
     found = usi.binomial_share(0, 20)
     assert found[:2] == (0, 0)

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+ROUNDING = 1e-9  # the share by which two USIs may differ that are equal but for rounding
+
 
 def d_prime(mean_U: Any, var_U: Any, mean_D: Any, var_D: Any) -> Any:
     """Return (μ_U − μ_D) / √(½(σ²_U + σ²_D)), NaN where both variances are 0.

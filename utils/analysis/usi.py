@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from utils.analysis.loading import list_responses
 from utils.analysis.moments import pooled
 from utils.analysis.recorded import Pass, Recorded
-from utils.analysis.selectivity import d_prime
+from utils.analysis.selectivity import ROUNDING, d_prime
 from utils.analysis.similarity import correlation
 from utils.streams import stream
 
@@ -128,7 +128,8 @@ def _significant(recorded: Recorded, name: str, usi: np.ndarray) -> Share:
         return NO_SHARE
     low, high = (recorded.statistics[f"{name}_usi_{end}"] for end in ("low", "high"))
     tested = np.isfinite(usi) & np.isfinite(low) & np.isfinite(high)
-    outside = int(((usi < low) | (usi > high))[tested].sum())
+    slack = ROUNDING * abs(usi)  # a permuted USI may equal the true one
+    outside = int(((usi < low - slack) | (usi > high + slack))[tested].sum())
     return binomial_share(outside, int(tested.sum()))
 
 
