@@ -154,7 +154,8 @@ class Analysis:
         files = first(self._weights)
         if any(of.weights in files for of in self._left()):
             self._record(self._left(), files)
-        recorded = first(lambda: {of: self._fits(of) for of in list_passes(self.folder)})
+        like = {**self._settings(), "clips": self._clips}  # the weights may be gone
+        recorded = first(lambda: {of: self._is_there(of, like) for of in list_passes(self.folder)})
         last = max([*files, *(of.weights for of in recorded)], default=-1)  # reached by the run
         kept = [of for of in self._left() if recorded.get(of)]
         lacking = [of for of in self._left() if of not in kept]
@@ -186,7 +187,7 @@ class Analysis:
             weights = load_weights(task, read, f"--analysis {files[epoch]}")
             for of in group:
                 made = self._made_of(of, task, loader, weights)
-                if first(partial(read_made, self.folder, of)) == made:
+                if first(partial(self._is_there, of, made)):
                     self.there.append(of)
                     continue
                 found = self.evaluator.evaluate(task, loader, self._clips_of(of), of.name)
@@ -241,10 +242,10 @@ class Analysis:
             "maps": self.config.analysis_maps,
         }
 
-    def _fits(self, of: Pass) -> bool:
-        """Whether a recorded pass has these settings and as many clips; its weights may be gone."""
+    def _is_there(self, of: Pass, wanted: dict[str, Any]) -> bool:
+        """Whether a pass was recorded like that; one with maps is as good as one without."""
         made = read_made(self.folder, of) or {}
-        return {**made, **self._settings(), "clips": self._clips} == made
+        return {**made, **wanted, "maps": wanted["maps"] or made.get("maps")} == made
 
     @cached_property
     def _clips(self) -> int:

@@ -221,6 +221,13 @@ def test_an_analysis_that_is_made_twice_records_nothing_the_second_time(analysed
     assert recorded(folder / "analysis") == recorded(analysed / "analysis")
 
 
+def test_passes_with_maps_count_as_recorded_where_none_are_asked_for(analysed, tmp_path, capsys):
+    folder = shutil.copytree(analysed, tmp_path / analysed.name)
+    assert run("--analysis", folder) == 0
+    assert "0 passes recorded now, 7 there before" in capsys.readouterr().out
+    assert recorded(folder / "analysis") == recorded(analysed / "analysis")
+
+
 def test_flags_that_make_no_difference_to_an_analysis_may_change(analysed, tmp_path, capsys):
     folder = shutil.copytree(analysed, tmp_path / analysed.name)
     change(folder, unexp_epoch=1, dropout=0.1)  # the landmarks are the same
@@ -390,7 +397,7 @@ def test_a_pass_whose_checkpoint_is_gone_stays(analysed, tmp_path, capsys):
         path.unlink()
     assert run("--analysis", folder, "--analysis_maps") == 0
     assert "0 passes recorded now, 7 there before" in capsys.readouterr().out
-    assert run("--analysis", folder) == 0  # which would need them for passes without maps
+    assert run("--analysis", folder, "--analysis_len", 8) == 0  # which would need them
     assert "not recorded" in capsys.readouterr().err
     assert recorded(folder / "analysis") == recorded(analysed / "analysis")
 
