@@ -76,8 +76,14 @@ def test_features_without_variance_and_of_any_scale_change_nothing():
     np.testing.assert_allclose(*same)
 
 
+def single_steps(recorded: Recorded) -> Recorded:
+    """The same blocks, each of a clip of its own."""
+    blocks = recorded.blocks.assign(item=np.arange(len(recorded.blocks)))
+    return recorded._replace(blocks=blocks)
+
+
 def test_as_many_blocks_of_d_are_used_as_there_are_of_u(recorded):
-    blocks = recorded.blocks.copy()
+    blocks = single_steps(recorded).blocks
     blocks.loc[blocks.index[blocks["image"] == "U"][8:], "image"] = "A"
     images = blocks["image"].to_numpy()
     chosen = decoding.choose_labels(recorded._replace(blocks=blocks), decoding.IMAGE)
@@ -88,15 +94,35 @@ def test_as_many_blocks_of_d_are_used_as_there_are_of_u(recorded):
 
 
 def test_blocks_without_an_orientation_are_no_class_of_it(recorded):
-    chosen = decoding.choose_labels(recorded, decoding.ORIENTATION)
+    chosen = decoding.choose_labels(single_steps(recorded), decoding.ORIENTATION)
     angles = recorded.blocks["orientation"].to_numpy()
     assert len(chosen.rows) == (~np.isnan(angles)).sum() < len(angles)
     for one in np.unique(chosen.classes):
         assert len(set(angles[chosen.rows[chosen.classes == one]])) == 1
 
 
+def test_one_block_of_each_clip_is_used_that_of_u_if_there_is_one(recorded):
+    blocks = recorded.blocks
+    chosen = blocks.iloc[decoding.choose_labels(recorded, decoding.ORIENTATION).rows]
+    oriented = blocks[blocks["orientation"].notna()]
+    assert sorted(chosen["item"]) == sorted(set(oriented["item"]))
+    assert (chosen["image"] == "U").sum() == (blocks["image"] == "U").sum() > 0
+    assert set(chosen["step"][chosen["image"] != "U"]) == {0, 1}
+    images = blocks.iloc[decoding.choose_labels(recorded, decoding.IMAGE).rows]
+    assert images["item"].is_unique
+
+
+def test_what_the_blocks_of_a_clip_share_is_not_decoded(recorded):
+    rng = np.random.default_rng(0)
+    of_clip = rng.normal(size=(150, 40))[recorded.blocks["item"]]
+    vectors = {"encoder_activation": of_clip + 0.3 * rng.normal(size=of_clip.shape)}
+    row = decoding.measure(recorded._replace(vectors=vectors))[0]
+    assert (row.target, row.classes) == ("orientation", 8)
+    assert abs(row.accuracy - 1 / 8) < 0.1
+
+
 def test_classes_of_fewer_than_four_blocks_are_left_out_and_told(recorded):
-    few = recorded.blocks.copy()
+    few = single_steps(recorded).blocks
     few.loc[few.index[few["image"] == "C"][3:], "image"] = "A"
     chosen = decoding.choose_labels(recorded._replace(blocks=few), decoding.IMAGE)
     assert chosen.left_out == ["C"]
@@ -105,7 +131,7 @@ def test_classes_of_fewer_than_four_blocks_are_left_out_and_told(recorded):
 
 def test_at_most_a_thousand_blocks_are_used_and_each_class_keeps_its_share(recorded, monkeypatch):
     monkeypatch.setattr(decoding, "MOST_BLOCKS", 80)
-    chosen = decoding.choose_labels(recorded, decoding.ORIENTATION)
+    chosen = decoding.choose_labels(single_steps(recorded), decoding.ORIENTATION)
     assert len(chosen.rows) == 80
     angles = recorded.blocks["orientation"].dropna().value_counts()
     number = dict(zip(*np.unique(chosen.classes, return_counts=True), strict=True))

@@ -131,13 +131,39 @@ def test_the_ceiling_is_high_for_conditions_and_low_for_noise():
     means = similarity.condition_means(signal, condition, 6) * 4
     reliable = means[condition] + 0.1 * noise
     rng = np.random.default_rng(1)
-    assert similarity.split_half_ceiling(reliable, condition, rng) > 0.99
-    assert abs(similarity.split_half_ceiling(noise, condition, rng)) < 0.5
+    clip = np.arange(60)
+    assert similarity.split_half_ceiling(reliable, condition, clip, rng) > 0.99
+    assert abs(similarity.split_half_ceiling(noise, condition, clip, rng)) < 0.5
+
+
+def test_the_ceiling_has_no_clip_in_both_halves_of_a_condition():
+    rng = np.random.default_rng(0)
+    condition, clip = np.repeat(np.arange(8), 12), np.arange(96) // 3
+    of_clip = rng.normal(size=(20, 32, 30))[
+        :, clip
+    ]  # noise alone, which the blocks of a clip share
+    found = [similarity.split_half_ceiling(one, condition, clip, rng) for one in of_clip]
+    assert abs(np.mean(found)) < 0.05
+    shared = [similarity.split_half_ceiling(one, condition, np.arange(96), rng) for one in of_clip]
+    assert np.mean(shared) > 0.1
+    assert np.isnan(similarity.split_half_ceiling(of_clip[0], condition, condition, rng))
+
+
+def test_there_is_no_ceiling_without_variance(recwarn):
+    condition, rng = np.repeat(np.arange(4), 3), np.random.default_rng(0)
+    assert np.isnan(similarity.split_half_ceiling(np.ones((12, 5)), condition, np.arange(12), rng))
+    assert not recwarn.list
+
+
+def test_constant_values_have_no_correlation():
+    for number in range(2, 12):
+        found = similarity.correlation(np.full((2, number), [[0.1], [0.3]]), np.arange(number))
+        assert np.isnan(found).all()
 
 
 def test_the_ceiling_is_the_mean_agreement_of_halves_of_each_condition():
     condition = np.array([0, 0, 1, 1, 2, 2, 3, 5, 5, -1, -1, 4])  # 3 and 4 have no halves
-    found = similarity.split_half_ceiling(X, condition, np.random.default_rng(4))
+    found = similarity.split_half_ceiling(X, condition, np.arange(12), np.random.default_rng(4))
     rng, agreement = np.random.default_rng(4), []
     for _ in range(similarity.SPLITS):
         halves: list[list[np.ndarray]] = [[], []]
@@ -152,7 +178,7 @@ def test_the_ceiling_is_the_mean_agreement_of_halves_of_each_condition():
 
 def test_there_is_no_ceiling_where_conditions_have_single_blocks():
     rng = np.random.default_rng(0)
-    assert np.isnan(similarity.split_half_ceiling(X, np.arange(12), rng))
+    assert np.isnan(similarity.split_half_ceiling(X, np.arange(12), np.arange(12), rng))
 
 
 def test_chosen_rows_keep_each_label_s_share_and_their_order():

@@ -64,8 +64,8 @@ def measure(recorded: Recorded) -> list[DecodingRow]:
                 continue
             rng = stream(loading.seed_of(recorded), "splits", loading.clips_epoch(recorded), target)
             found = decode(vectors[chosen], classes, rng)  # [splits, 2]
-            scores = (found.mean(0), found.std(0))
-            values = (scores[0][0], scores[1][0], scores[0][1], scores[1][1])
+            (accuracy, shuffled), (sd, shuffled_sd) = found.mean(0), found.std(0)
+            values = (accuracy, sd, shuffled, shuffled_sd)
             sizes = (number, len(left_out), len(chosen), SPLITS)
             rows.append(DecodingRow(*recorded.of, module, KIND, target, *values, *sizes))
     return rows
@@ -74,29 +74,34 @@ def measure(recorded: Recorded) -> list[DecodingRow]:
 def choose_labels(recorded: Recorded, target: str) -> Labels:
     """Choose the blocks to decode a target from: at most 1,000, of classes of at least four.
 
-    Of the image D as many blocks are used as there are of U. Blocks without an orientation are no
-    class of the target orientation.
+    Of each clip one block is used, since a classifier that was fitted to one block of a clip
+    knows its others. Of the image D as many blocks are used as there are of U. Blocks without an
+    orientation are no class of the target orientation.
     """
     clips = loading.clips_epoch(recorded)  # pre and post are given the same blocks and splits
     rng = stream(loading.seed_of(recorded), "decoded blocks", clips, target)
-    labels = recorded.blocks[target].to_numpy()
-    rows = np.arange(len(labels))
-    if target == ORIENTATION:
-        rows = rows[~np.isnan(labels.astype(np.float64))]
-    else:
-        D, U = (np.flatnonzero(labels == image) for image in "DU")
+    shown = recorded.blocks[target]
+    rows = _one_of_each_clip(recorded, np.flatnonzero(shown.notna()))
+    labels = shown.astype(str).to_numpy()
+    if target == IMAGE:
+        D, U = (rows[labels[rows] == image] for image in "DU")
         if 0 < len(U) < len(D):
             rows = np.setdiff1d(rows, rng.permutation(D)[len(U) :])
-    rows = rows[loading.choose_rows(_numbered(labels[rows]), MOST_BLOCKS, rng)]
-    names, classes, counts = np.unique(
-        labels[rows].astype(str), return_inverse=True, return_counts=True
-    )
+    rows = rows[loading.choose_rows(labels[rows], MOST_BLOCKS, rng)]
+    names, classes, counts = np.unique(labels[rows], return_inverse=True, return_counts=True)
     kept = counts[classes] >= FEWEST
     return Labels(rows[kept], classes[kept], [str(name) for name in names[counts < FEWEST]])
 
 
-def _numbered(labels: np.ndarray) -> np.ndarray:
-    return np.unique(labels.astype(str), return_inverse=True)[1]
+def _one_of_each_clip(recorded: Recorded, rows: np.ndarray) -> np.ndarray:
+    """Return one of the rows of each clip at random; that of U, which is rare, if there is one."""
+    clips = loading.clips_epoch(recorded)
+    rng = stream(loading.seed_of(recorded), "a block of each clip", clips)
+    rows = rng.permutation(rows)
+    is_U = recorded.blocks["is_U"].to_numpy()[rows]
+    rows = rows[np.argsort(-is_U, kind="stable")]
+    items = recorded.blocks["item"].to_numpy()[rows]
+    return np.sort(rows[np.unique(items, return_index=True)[1]])
 
 
 def decode(vectors: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:

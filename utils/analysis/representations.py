@@ -110,7 +110,8 @@ def represent(recorded: Recorded, clips: Clips) -> list[Representation]:
         vectors = recorded.vectors[f"{module}_{kind}"]  # [R, C]
         rng = stream(loading.seed_of(recorded), "halves", loading.clips_epoch(recorded))
         means = similarity.condition_means(vectors, clips.condition, len(clips.conditions))
-        ceiling = similarity.split_half_ceiling(vectors, clips.condition, rng)
+        items = clips.blocks[:, 1]
+        ceiling = similarity.split_half_ceiling(vectors, clips.condition, items, rng)
         blocks = vectors[clips.chosen]
         found.append(Representation(recorded.of, module, kind, clips, blocks, means, ceiling))
     return found

@@ -8,6 +8,7 @@ its rows, `[n, n]`.
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.stats import kendalltau
 
 FEWEST = 3  # rows that can be compared: two give one pair alone
@@ -24,9 +25,11 @@ class Similarity(NamedTuple):
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return Pearson's r over the last axis, NaN where one of both is constant."""
-    x = x - x.mean(-1, keepdims=True)
-    y = y - y.mean(-1, keepdims=True)
+    """Return Pearson's r over the last axis, NaN where one is constant or both are empty."""
+    if x.shape[-1] == 0:
+        return np.full(x.shape[:-1], np.nan)
+    x, y = (values - values[..., :1] for values in (x, y))  # equal values become 0, unrounded
+    x, y = (values - values.mean(-1, keepdims=True) for values in (x, y))
     with np.errstate(invalid="ignore", divide="ignore"):
         return (x * y).sum(-1) / np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
 
@@ -63,12 +66,13 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
 def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
     """Return linear CKA (Kornblith et al. 2019): HSIC(X,Y) / √(HSIC(X,X) · HSIC(Y,Y)).
 
-    With columns that are centred over rows, the biased HSIC of linear kernels is proportional to
-    ‖YᵀX‖² (Frobenius). NaN where one of both has the same values in all rows.
+    HSIC is the biased one with linear kernels, up to a factor that cancels: the product of the
+    kernels' cells, summed. NaN where one of both has the same values in all rows.
     """
     X, Y = (_centred(values) for values in (X, Y))
-    own = np.linalg.norm(X.T @ X) * np.linalg.norm(Y.T @ Y)
-    return float(np.linalg.norm(Y.T @ X) ** 2 / own) if own > 0 else np.nan
+    K, L = X @ X.T, Y @ Y.T  # [n, n] each, however many channels there are
+    own = np.linalg.norm(K) * np.linalg.norm(L)
+    return float((K * L).sum() / own) if own > 0 else np.nan
 
 
 def _centred(values: np.ndarray) -> np.ndarray:
@@ -103,26 +107,28 @@ def condition_means(responses: np.ndarray, condition: np.ndarray, number: int) -
 
 
 def split_half_ceiling(
-    responses: np.ndarray, condition: np.ndarray, rng: np.random.Generator
+    responses: np.ndarray, condition: np.ndarray, clip: np.ndarray, rng: np.random.Generator
 ) -> float:
     """Return how well the RSM of conditions agrees between halves of their blocks.
 
-    The blocks of each condition are divided at random, 20 times, and Pearson's r between both
-    halves' RSMs is averaged. Conditions with fewer than two blocks are left out; NaN where fewer
-    than three are left.
+    `condition` and `clip` `[R]` hold what each block shows, −1 for none, and the clip it is from.
+    The clips of each condition are divided at random, 20 times, so that no clip is in both halves
+    of a condition; Pearson's r between both halves' RSMs is averaged. Conditions of a single clip
+    are left out; NaN where fewer than three are left.
     """
-    names, counts = np.unique(condition[condition >= 0], return_counts=True)
-    names = names[counts > 1]
-    if len(names) < FEWEST:
+    members = (np.flatnonzero(condition == one) for one in np.unique(condition[condition >= 0]))
+    numbered = [(rows, pd.factorize(clip[rows])[0]) for rows in members]  # clips from 0 on
+    divided = [(rows, clips) for rows, clips in numbered if clips.max() > 0]
+    if len(divided) < FEWEST:
         return np.nan
     agreement = []
     for _ in range(SPLITS):
         halves = np.full((2, len(condition)), -1)
-        for number, name in enumerate(names):
-            blocks = rng.permutation(np.flatnonzero(condition == name))
-            middle = len(blocks) // 2
-            halves[0, blocks[:middle]] = halves[1, blocks[middle:]] = number
-        means = (condition_means(responses, half, len(names)) for half in halves)
+        for number, (rows, clips) in enumerate(divided):
+            order = rng.permutation(clips.max() + 1)
+            is_first = np.isin(clips, order[: len(order) // 2])
+            halves[0, rows[is_first]] = halves[1, rows[~is_first]] = number
+        means = (condition_means(responses, half, len(divided)) for half in halves)
         x, y = (below_diagonal(similarity_matrix(half)) for half in means)
         defined = np.isfinite(x) & np.isfinite(y)
         agreement.append(correlation(x[defined], y[defined]))
