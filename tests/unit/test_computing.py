@@ -88,11 +88,16 @@ def test_responses_are_relative_to_the_first_pass_of_the_same_when(tmp_path):
 
 
 def test_one_pass_of_one_module_has_nothing_to_compare(tmp_path, caplog):
+    caplog.set_level("INFO")
     folder = write_analysis(tmp_path, ONE)
     compute(tmp_path)
     assert set(computed(folder)) == {*TABLES, *ARRAYS} - {
         "usi_correlation.csv",
         "rsm_similarity.csv",
+    }
+    assert {told.split(",")[0] for told in caplog.messages if "csv" in told} >= {
+        "usi_correlation.csv: left out",
+        "rsm_similarity.csv: left out",
     }
 
 
@@ -108,7 +113,8 @@ def test_without_unexpected_images_there_is_no_usi_and_older_files_of_it_are_rem
     assert set(pd.read_csv(folder / "responses.csv")["image"]) == set("ABCDG")
 
 
-def test_videos_are_analysed_by_class(tmp_path):
+def test_videos_are_analysed_by_class(tmp_path, caplog):
+    caplog.set_level("INFO")
     made = Made(
         passes=PASSES,
         modules=("encoder", "contextual"),
@@ -123,6 +129,10 @@ def test_videos_are_analysed_by_class(tmp_path):
         *("responses.csv", "rsm.csv", "rsm_similarity.csv", "conditions.csv", "decoding.csv"),
         *("embedding.csv", "rsm.npz"),
     }
+    told = "\n".join(caplog.messages)
+    assert "usi.csv: left out, since there are no blocks of D and of U" in told
+    assert "decoding.csv: no orientation, since" in told
+    assert "tuning.csv: left out, since it needs three orientations or more that divide" in told
     table = pd.read_csv(folder / "decoding.csv")
     assert set(table["target"]) == {"image"}
     assert set(table["classes"]) == {3}
@@ -141,6 +151,15 @@ def test_measured_responses_are_compared_and_leave_no_trace_in_the_next_call(tmp
     assert table["rows"].tolist() == [len(conditions)] * 2
     compute(tmp_path)
     assert not (folder / "rsm_similarity.csv").exists()
+
+
+def test_an_index_that_the_orientations_do_not_allow_is_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    orientations = (0.0, 45.0, 90.0, 135.0)
+    made = dataclasses.replace(ONE, orientations=orientations, unexpected=False)
+    compute(write_analysis(tmp_path, made).parent)
+    needed = "three orientations or more that divide 360° evenly"
+    assert f"tuning.csv: no DSI, which needs {needed}" in caplog.messages
 
 
 def test_an_analysis_on_the_clips_of_an_epoch_has_a_folder_of_its_own(tmp_path):

@@ -370,7 +370,7 @@ def test_neurons_and_rows_without_values_are_left_out_and_told(tmp_path, caplog)
         (np.array([["a", "b"]] * 5), "holds <U1"),
         (np.array([[None, {}]] * 5), "can't be read as .npy"),
         (np.full((5, 3), np.nan), "0 rows with values"),
-        (np.zeros((5, 1)), "1 neurons"),
+        (np.zeros((5, 2)), "2 neurons"),
         (np.zeros((0, 3)), "0 rows with values"),
     ],
 )

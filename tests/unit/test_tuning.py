@@ -65,8 +65,9 @@ def test_a_channel_with_equal_responses_has_no_index():
     [
         (EIGHT, True, True),
         (FOUR, True, False),
-        ((0.0, 90.0), True, False),
-        ((0.0, 90.0, 180.0, 270.0), True, True),
+        ((0.0, 60.0, 120.0), True, False),
+        ((0.0, 90.0), False, False),  # the index of two angles is 1 for every channel
+        ((0.0, 90.0, 180.0, 270.0), False, True),
         ((0.0, 45.0, 90.0), False, False),
         ((30.0,), False, False),
     ],

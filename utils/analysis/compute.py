@@ -72,7 +72,7 @@ def measure(folder: Path, passes: Sequence[Pass], measured: Path | None) -> tupl
     """Return the rows of all tables and all arrays; raises UsageError."""
     tables: dict[str, list[Any]] = {name: [] for name in TABLES}
     arrays: dict[str, dict[str, Any]] = {name: {} for name in ARRAYS}
-    nodes: dict[tuple[Pass, str, str], np.ndarray] = {}
+    nodes: usi.Nodes = {}
     found: list[representations.Representation] = []
     brain = None if measured is None else read_neural(folder, passes, measured)
     seed = loading.seed_of(loading.load_pass(folder, passes[0]))
@@ -93,10 +93,10 @@ def measure(folder: Path, passes: Sequence[Pass], measured: Path | None) -> tupl
         arrays["rsm.npz"] |= representations.shown_matrices(recorded)
         arrays["tuning_channels.npz"] |= indices
     log.info("comparing epochs and modules")
-    tables["usi_correlation.csv"] = [*usi.correlate_epochs(nodes, seed)]
-    tables["responses.csv"] = [*responses.relate(tables["responses.csv"])]
-    tables["rsm_similarity.csv"] = [*representations.compare_all(found)]
-    tables["conditions.csv"] = [*representations.all_conditions([one.clips for one in found])]
+    tables["usi_correlation.csv"] = usi.correlate_epochs(nodes, seed)
+    tables["responses.csv"] = responses.relate(tables["responses.csv"])
+    tables["rsm_similarity.csv"] = representations.compare_all(found)
+    tables["conditions.csv"] = representations.all_conditions([one.clips for one in found])
     if brain is not None:
         tables["rsm_similarity.csv"] += neural.compare_with(brain, found)
     arrays["usi_nodes.npz"] = {
@@ -133,14 +133,12 @@ def left_out(tables: Tables) -> dict[str, str]:
     elif any(row.left_out for row in tables["decoding.csv"]):
         few = f"classes of fewer than {decoding.FEWEST} blocks"
         lines["decoding.csv"] = f"{few} are left out (column left_out)"
+    even = "three orientations or more that divide {} evenly"
     if not tables["tuning.csv"]:
-        lines["tuning.csv"] = "left out, since no orientations divide 180° or 360° evenly"
-    else:
-        for index, turn in (("osi_mean", 180), ("dsi_mean", 360)):
-            if all(np.isnan(getattr(row, index)) for row in tables["tuning.csv"]):
-                lines["tuning.csv"] = (
-                    f"no {index[:3].upper()}: orientations leave out a part of {turn}°"
-                )
+        lines["tuning.csv"] = f"left out, since it needs {even.format('180° or 360°')}"
+    for name, period in (("osi", "180°"), ("dsi", "360°")):
+        if all(np.isnan(getattr(row, f"{name}_mean")) for row in tables["tuning.csv"]):
+            lines.setdefault("tuning.csv", f"no {name.upper()}, which needs {even.format(period)}")
     if not tables["embedding.csv"]:
         lines["embedding.csv"] = "left out, since there is no pass after an epoch"
     elif not embedding.has_umap():

@@ -23,7 +23,7 @@ from utils.errors import UsageError
 from utils.files import reason, regular_only
 from utils.logs import log
 
-FEWEST_NEURONS = 2  # of which a correlation over neurons can be made
+FEWEST_NEURONS = 3  # a correlation over two is 1 or −1, whatever the responses
 
 
 class Neural(NamedTuple):

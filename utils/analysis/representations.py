@@ -8,7 +8,7 @@ import numpy as np
 
 from utils.analysis import loading, similarity
 from utils.analysis.loading import Condition
-from utils.analysis.recorded import ANY, POST, Pass, Recorded
+from utils.analysis.recorded import ANY, POST, PRE, Pass, Recorded
 from utils.analysis.similarity import Similarity
 from utils.streams import stream
 
@@ -194,12 +194,11 @@ def _pairs(found: Sequence[Representation]) -> Iterator[tuple[Representation, Re
             if first.kind == second.kind:
                 yield first, second
     posts = [of for of in passes if of.when == POST]
-    in_epoch = [(of._replace(when="pre"), of) for of in posts]
+    in_epoch = [(of._replace(when=PRE), of) for of in posts]
     for earlier, later in [*in_epoch, *pairwise(posts)]:
-        for one in found:
-            key = (later, one.module, one.kind)
-            if one.of == earlier and key in by_key:
-                yield one, by_key[key]
+        for (of, module, kind), one in by_key.items():
+            if of == earlier and (later, module, kind) in by_key:
+                yield one, by_key[later, module, kind]
 
 
 def compare_two(first: Representation, second: Representation) -> list[SimilarityRow]:

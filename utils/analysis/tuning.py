@@ -82,9 +82,9 @@ def folded(curve: Curve, period: float) -> Curve:
 
 
 def are_even(angles: np.ndarray, period: float) -> bool:
-    """Return whether at least two ascending angles divide the period evenly."""
+    """Return whether at least three ascending angles divide the period evenly."""
     steps = np.diff([*angles, angles[0] + period])
-    return len(angles) > 1 and bool(np.allclose(steps, period / len(angles)))
+    return len(angles) > 2 and bool(np.allclose(steps, period / len(angles)))
 
 
 def selectivity(curve: Curve, period: float) -> np.ndarray:
@@ -92,8 +92,8 @@ def selectivity(curve: Curve, period: float) -> np.ndarray:
 
     That is the OSI for a period of 180°, and the DSI for one of 360°: 1 for a channel that
     responds to one orientation or direction alone, 0 where responses are even. NaN for channels
-    with the same response to all angles, up to rounding, and for all if these don't divide the
-    period evenly.
+    with the same response to all angles, up to rounding, and for all channels if the angles don't
+    divide the period evenly, or are only two: the index would be 1 whatever the responses.
     """
     angles, _, responses = folded(curve, period)
     if not are_even(angles, period):

@@ -1,6 +1,5 @@
 """The USI, a node's selectivity for unexpected images: in each pass, and from epoch to epoch."""
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ DRAWS = 1000  # of the bootstrap
 DRAWS_AT_ONCE = 100
 CENTRAL = (2.5, 97.5)  # the per cent points between which lie 95 %
 
-Nodes = Mapping[tuple[Pass, str, str], np.ndarray]  # by pass, module and kind
+Nodes = dict[tuple[Pass, str, str], np.ndarray]  # each node's USI by pass, module and kind
 
 
 class Share(NamedTuple):
@@ -67,12 +66,13 @@ class CorrelationRow(NamedTuple):
     nodes: int
 
 
-def measure(recorded: Recorded) -> tuple[list[UsiRow], dict[tuple[Pass, str, str], np.ndarray]]:
+def measure(recorded: Recorded) -> tuple[list[UsiRow], Nodes]:
     """Return the rows of a pass, and each node's USI over all orientations, `[C, D, D]`.
 
     Both are empty without blocks of D and of U.
     """
-    rows, nodes = [], {}
+    rows: list[UsiRow] = []
+    nodes: Nodes = {}
     for module, kind in list_responses(recorded):
         for over, (groups_D, groups_U) in _compared(recorded).items():
             name = f"{module}_{kind}"
@@ -81,17 +81,13 @@ def measure(recorded: Recorded) -> tuple[list[UsiRow], dict[tuple[Pass, str, str
                 continue
             usi = d_prime(U.mean, U.variance, D.mean, D.variance)  # [C, D, D]
             found = usi[np.isfinite(usi)]
-            row = UsiRow(
-                *recorded.of, module, kind, over, *_summary(found),
-                len(found), usi.size - len(found), D.blocks, U.blocks, *NO_SHARE,
-            )  # fmt: skip
+            significant = NO_SHARE
             if over == ALL:
                 nodes[recorded.of, module, kind] = usi
-                share = _significant(recorded, name, usi)
-                row = row._replace(
-                    significant=share.hits, significant_low=share.low, significant_high=share.high
-                )
-            rows.append(row)
+                significant = _significant(recorded, name, usi)
+            numbers = (len(found), usi.size - len(found), D.blocks, U.blocks)
+            where = (*recorded.of, module, kind, over)
+            rows.append(UsiRow(*where, *_summary(found), *numbers, *significant))
     return rows, nodes
 
 
@@ -156,7 +152,7 @@ def correlate_epochs(nodes: Nodes, seed: int) -> list[CorrelationRow]:
         passes = sorted(of for of, m, k in nodes if (m, k, of.when) == (module, kind, when))
         for first, second in pairwise(passes):
             x, y = nodes[first, module, kind].ravel(), nodes[second, module, kind].ravel()
-            if len(x) != len(y):
+            if len(x) != len(y):  # passes that were recorded with other flags
                 continue
             both = np.isfinite(x) & np.isfinite(y)
             rng = stream(seed, "usi bootstrap", module, kind, when, first.epoch)
