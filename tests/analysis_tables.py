@@ -76,8 +76,8 @@ def write_computed(run: Path, made: Computed) -> Path:
         if not rows:
             continue
         table = pd.DataFrame(rows)
-        keys = {"epoch", "next_epoch", "orientation", "item", "step"}
-        numbers = [c for c in table.select_dtypes("number") if c not in keys]
+        fixed = {"epoch", "next_epoch", "orientation", "item", "step"}
+        numbers = [c for c in table.select_dtypes("number") if c not in fixed]
         table[numbers] = table[numbers] * made.scale
         table.to_csv(folder / f"{name}.csv", index=False)
     for name, stored in arrays.items():
@@ -169,7 +169,7 @@ def list_responses(made: Computed, rng: np.random.Generator) -> list[dict]:
     size = {"activation": 0.3, "error": 4e-5}
     rows = []
     for of, key in keys(made):
-        for place, image in enumerate((ANY, *made.images)):
+        for place, image in enumerate(made.images, 1):
             mean = 1 + 0.03 * (place % 6) + growth(of) * (image == "U") + 0.01 * rng.normal()
             values = {"mean": 0.1 * mean, "mean_abs": size[key["kind"]] * mean, "relative": mean}
             rows.append({**key, "image": image, "blocks": 20, **values})
@@ -179,7 +179,14 @@ def list_responses(made: Computed, rng: np.random.Generator) -> list[dict]:
 def list_means(made: Computed, rng: np.random.Generator) -> list[dict]:
     pairs = [(a, b) for i, a in enumerate(made.images[:8]) for b in made.images[: i + 1]]
     return [
-        {**key, "first_image": a, "second_image": b, "mean": 0.3 * (a == b), "pairs": 40}
+        {
+            **key,
+            "first_image": a,
+            "second_image": b,
+            "mean": 0.3 * (a == b),
+            "pairs": 40,
+            "left_out": 0,
+        }
         for _, key in keys(made)
         for a, b in pairs
     ]
@@ -211,7 +218,7 @@ def list_decoding(made: Computed, rng: np.random.Generator) -> list[dict]:
         if classes > 1:
             accuracy = min(1, 1 / classes + 0.5 * rng.random())
             shuffled = {"shuffled": 1 / classes, "shuffled_sd": 0.03}
-            counts = {"classes": classes, "blocks": 80, "splits": 5}
+            counts = {"classes": classes, "left_out": 0, "blocks": 80, "splits": 5}
             values = {"target": target, "accuracy": accuracy, "sd": 0.04, **shuffled}
             rows.append({**key, **values, **counts})
     return rows

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis_records import Made, write_analysis
+from analysis_tables import Computed, write_computed
 from utils.analysis import compute as computing
 from utils.analysis import decoding, embedding
 from utils.analysis.__main__ import find_run, main
@@ -53,6 +54,12 @@ def test_the_columns_are_those_of_the_readme_and_no_column_is_empty(tmp_path):
         assert -1 not in told, (name, list(table.columns))
         assert told == sorted(told), name
         assert table.notna().any().all(), name
+
+
+def test_made_up_tables_have_the_columns_of_computed_ones(tmp_path):
+    folder = write_computed(tmp_path, Computed())
+    for path in folder.glob("*.csv"):
+        assert tuple(pd.read_csv(path).columns) == TABLES[path.name]._fields, path.name
 
 
 def test_the_arrays_have_the_names_and_shapes_of_the_readme(tmp_path):
