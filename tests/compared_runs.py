@@ -94,11 +94,15 @@ def make_test(
 
 
 def analyse(run: Path, values: Mapping[tuple[int, str, str, str], float]) -> None:
-    """Make a run's usi.csv: mean USI by epoch, when, module and kind; |USI| is half more."""
+    """Make a run's usi.csv: mean USI by epoch, when, module and kind; |USI| is half more.
+
+    Each pass has 230 blocks of D and 20 of U.
+    """
     keys = ("epoch", "when", "module", "kind")
     rows = []
     for key, value in values.items():
         row = dict(zip(keys, key, strict=True)) | {"mean": value, "mean_abs": abs(value) + 0.5}
+        row |= {"blocks_D": 230, "blocks_U": 20}
         rows.append(row | {"over": "all", "significant": 0.2, "sd": 1.0})
         rows.append(row | {"over": "shared", "mean": 100, "significant": None, "sd": 1.0})
     (run / "analysis").mkdir()

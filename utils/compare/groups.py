@@ -39,11 +39,6 @@ class Group(NamedTuple):
         """The first epoch with U images in any of its runs."""
         return min((one.onset for one in self.measured if one.onset is not None), default=None)
 
-    @property
-    def is_even(self) -> bool:
-        """Whether all runs have the same number of epochs."""
-        return len({one.last for one in self.measured}) == 1
-
 
 class Grouping(NamedTuple):
     """The groups, sorted by their flags, and in words what all of their runs have in common."""

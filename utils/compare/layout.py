@@ -30,6 +30,7 @@ CHARACTER, LINE = 0.066, 0.15  # inches of text
 SMALL = 7.0  # points, of the lines above the panels
 BAR_ALPHA = 0.55
 ONSET = "First epoch with U"
+NOT_ALL_RUNS = "not all runs"  # marks the points whose mean lacks a run of the group
 
 
 def colours(comparison: Comparison) -> list[ColorType]:
@@ -73,8 +74,10 @@ def finish_epochs(
     grid: np.ndarray,
     comparison: Comparison,
     dashes: Mapping[str, str] | None = None,
+    with_U: str = "U images shown",
+    notes: Sequence[str] = (),
 ) -> None:
-    """Add the epoch axis, U's onset, the legend, and the lines above.
+    """Add the epoch axis, the legend, the lines above, and from U's onset a shade called `with_U`.
 
     `dashes` are the line styles with a meaning of their own, by their names.
     """
@@ -83,40 +86,49 @@ def finish_epochs(
         figures.whole_numbers(axes, epochs.min(), epochs.max())
     for axes in grid[-1]:
         axes.set_xlabel("Epoch")
-    more = _mark_onsets(grid, comparison, epochs.max() + 0.5)
+    more = _mark_onsets(grid, comparison, epochs.max() + 0.5, with_U)
     for name, style in (dashes or {}).items():
         more.append(Line2D([], [], color=DARK, ls=style, label=name))
     handles = [Line2D([], [], color=colour) for colour in colours(comparison)]
-    notes = []
-    groups = comparison.grouping.groups
-    if any(1 < len(group.measured) <= FEW_RUNS for group in groups):
-        notes.append("thin lines: single runs")
-    if not all(group.is_even for group in groups):
-        notes.append("open points: not all runs")
-    _add_legend(figure, grid, comparison, handles, more, notes)
+    told = []
+    if any(1 < len(group.measured) <= FEW_RUNS for group in comparison.grouping.groups):
+        told.append("thin lines: single runs")
+    if any(line.get_gid() == NOT_ALL_RUNS for axes in grid.flat for line in axes.get_lines()):
+        told.append(f"open points: {NOT_ALL_RUNS}")
+    _add_legend(figure, grid, comparison, handles, more, [*told, *notes])
 
 
-def _mark_onsets(grid: np.ndarray, comparison: Comparison, end: float) -> list[Artist]:
-    """Shade the epochs with U images that all groups share, or mark the first one of each group."""
+def _mark_onsets(grid: np.ndarray, comparison: Comparison, end: float, with_U: str) -> list[Artist]:
+    """Shade the epochs with U images that all groups share, or mark the first one of each group.
+
+    A mark has its group's colour, and is dark where several groups share it.
+    """
     onsets = [group.onset for group in comparison.grouping.groups]
     first = onsets[0]
     if first is not None and len(set(onsets)) == 1:
         for axes in grid.flat:
-            is_above = any(axes is other for other in grid[0])
-            figures.mark_unexpected(axes, first - 0.5, end, is_above)
+            figures.mark_unexpected(axes, first - 0.5, end, label=False)
+        for axes in grid[0]:
+            axes.set_title(with_U, loc="right", fontsize=7.5, color=figures.ORANGE)
         return []
-    style: dict[str, Any] = {"ls": ":", "lw": 1.2}
-    for onset, colour in zip(onsets, colours(comparison), strict=True):
-        for axes in grid.flat if onset is not None else ():
-            axes.axvline((onset or 0) - 0.5, color=colour, zorder=0.6, **style)
-    has_some = any(onset is not None for onset in onsets)
-    return [Line2D([], [], color=DARK, label=ONSET, **style)] if has_some else []
+    style: dict[str, Any] = {"ls": "-.", "lw": 1.0}
+    found = {
+        onset: colour if onsets.count(onset) == 1 else DARK
+        for onset, colour in zip(onsets, colours(comparison), strict=True)
+        if onset is not None
+    }
+    for onset, colour in found.items():
+        for axes in grid.flat:
+            axes.axvline(onset - 0.5, color=colour, zorder=0.6, **style)
+    return [Line2D([], [], color=DARK, label=ONSET, **style)] if found else []
 
 
-def finish_bars(figure: Figure, grid: np.ndarray, comparison: Comparison) -> None:
+def finish_bars(
+    figure: Figure, grid: np.ndarray, comparison: Comparison, notes: Sequence[str]
+) -> None:
     """Add the legend and the lines above."""
     bars = [Patch(color=colour, alpha=BAR_ALPHA) for colour in colours(comparison)]
-    _add_legend(figure, grid, comparison, bars, [], ["points: single runs"])
+    _add_legend(figure, grid, comparison, bars, [], ["points: single runs", *notes])
 
 
 def _add_legend(
@@ -129,11 +141,12 @@ def _add_legend(
 ) -> None:
     """Add the legend, without a group that is alone, and what all runs have in common."""
     groups, common = comparison.grouping
-    of = "n runs"
+    shown = "Mean ± standard deviation over n runs"
     if len(groups) == 1:
-        count = len(groups[0].measured)
-        of = f"{count} runs, seeds" if count > 1 else "1 run, seed"
-        handles, of = [], f"{of} {repeats_text(groups[0])}"
+        count, seeds = len(groups[0].measured), repeats_text(groups[0])
+        handles, shown = [], shown.replace("n runs", f"{count} runs, seeds {seeds}")
+        if count == 1:
+            shown = f"1 run, seed {seeds}"
     else:
         for handle, label in zip(handles, labels(comparison), strict=True):
             handle.set_label(label)
@@ -141,8 +154,9 @@ def _add_legend(
     chances = [line.get_label() for line in every if str(line.get_label()).startswith(CHANCE)]
     if chances:
         more = [*more, Line2D([], [], color=DARK, ls="--", lw=0.9, label=chances[0])]
-    figures.side_legend(grid[0, -1], [*handles, *more])
-    characters = int(float(figure.get_size_inches()[0]) / (CHARACTER * SMALL / 8.5))
-    told = "; ".join((f"Mean ± standard deviation over {of}", *notes))
+    place: Any = {"loc": "outside right upper", "alignment": "left", "borderaxespad": 0.5}
+    figure.legend(handles=[*handles, *more], **place)  # of no panel, which would be as high as it
+    characters = int(PANEL[0] * grid.shape[1] / (CHARACTER * SMALL / 8.5))  # left of the legend
+    told = "; ".join((shown, *notes))
     text = "\n".join((wrapped(common, characters), wrapped(told, characters)))
     figure.suptitle(text, x=0.01, ha="left", fontsize=SMALL, color=TEXT_GRAY)

@@ -27,6 +27,7 @@ NAMES = {
     **{f"wrong_{kind}": f"of the wrong, {kind}" for kind in SCORED[1:]},
     "usi": "USI",
     "usi_abs": "|USI|",
+    "usi_abs_chance": "chance of |USI|",
     "usi_significant": "significant USI",
 }
 PLACES = ("", *LEVELS, *KINDS, *MODULES)  # of modules, of kinds of responses and of tests
