@@ -28,7 +28,7 @@ from utils.compare.groups import Grouping, group_runs
 from utils.compare.measures import measure_all
 from utils.compare.statistics import Comparison, compare, summarise
 from utils.compare.tables import csv_table
-from utils.compare.texts import series_text, summary_text, value_text
+from utils.compare.texts import series_text, summary_text, value_text, wrapped
 from utils.errors import UsageError
 from utils.logs import log
 
@@ -254,6 +254,12 @@ def test_named_flags_alone_part_groups_and_what_is_pooled_is_told(tmp_path, capl
     assert labels(by_seed) == ["seed 1", "seed 2", "seed 3"]
 
 
+def test_runs_that_only_a_named_flag_tells_apart_are_no_copies(tmp_path):
+    for number in (10, 20):
+        make_run(tmp_path, replace(GABORS, num_epochs=number), [5.0], name=f"{number}")
+    assert labels(grouped(tmp_path, by=["num_epochs"])) == ["num_epochs 10", "num_epochs 20"]
+
+
 def test_splits_are_pooled_where_only_they_vary(tmp_path):
     for split in (3, 1, 2):
         for what in ("ft", "last"):
@@ -298,6 +304,7 @@ def test_pooled_splits_are_told_beside_a_group_of_one_split(tmp_path):
         ("x_seed100/model/epoch6.pth.tar", "y_seed101/model/epoch6.pth.tar", False),
         ("x_lr1/model/epoch6.pth.tar", "x_lr2/model/epoch6.pth.tar", False),
         ("k400.pth.tar", "", False),
+        ("x/model/epoch100.pth.tar", "x/model/epoch101.pth.tar", False),
     ],
 )
 def test_weights_that_differ_as_the_seeds_do_are_the_same(tmp_path, first, second, is_same):
@@ -315,6 +322,16 @@ def test_weights_of_runs_of_one_group_are_the_same_wherever_these_lie(tmp_path, 
         config = replace(CLASSIFIER, seed=seed, pretrained=str(path))
         make_run(tmp_path / "lc", config, [5.0], name=f"r{seed}")
     assert len(grouped(tmp_path / "lc").groups) == count
+
+
+def test_weights_of_runs_that_differ_are_not_the_same_though_their_paths_differ_as_seeds_do(
+    tmp_path,
+):
+    for seed, lr in ((1, 1e-3), (2, 1e-4)):
+        dpc = make_run(tmp_path / f"dpc{seed}", replace(GABORS, seed=seed, lr=lr), [5.0], name="x")
+        path = str(dpc / "model" / "epoch0.pth.tar")
+        make_run(tmp_path / "lc", replace(CLASSIFIER, seed=seed, pretrained=path), [5.0])
+    assert len(grouped(tmp_path / "lc").groups) == 2
 
 
 def test_weights_are_named_as_shortly_as_tells_them_apart(tmp_path):
@@ -425,6 +442,24 @@ def test_the_text_shows_each_group_with_its_runs(tmp_path):
     assert "lr 0.0001               lr 0.001" in lines[2]
     assert lines[4].split() == ["seeds", "1-2,", "4", "1-2,", "4"]
     assert "loss 4.500 ± 0.000 2.833 ± 1.528" in [" ".join(line.split()) for line in lines]
+
+
+def test_the_text_tells_whether_the_last_epoch_is_of_validation(tmp_path):
+    make_run(tmp_path, replace(GABORS, lr=1e-4), [5.0])
+    run = make_run(tmp_path, replace(GABORS, not_save_best=True), [5.0])
+    epochs = pd.read_csv(run / "epochs.csv")
+    epochs[epochs["mode"] == "train"].to_csv(run / "epochs.csv", index=False)
+    lines = [line.split() for line in summary_text(compared(tmp_path)).splitlines()]
+    for title, loss in (("training", "5.000"), ("validation", "5.500")):
+        start = lines.index(f"{title}, last epoch of all runs".split())
+        assert lines[start + 2] == ["loss", loss]
+
+
+def test_flags_stay_with_their_values_where_a_line_has_room():
+    assert wrapped("gabor_design dpc, without roll, lr 0.0003", 24) == (
+        "gabor_design dpc,\nwithout roll, lr 0.0003"
+    )
+    assert wrapped("gabor_design gillon2021, lr 1", 22) == "gabor_design\ngillon2021, lr 1"
 
 
 @pytest.mark.parametrize(

@@ -90,29 +90,23 @@ def started_with(runs: Sequence[Run], flags: Sequence[str]) -> list[Run]:
 
 def search(folder: Path) -> Iterator[Path]:
     """Yield the folders of runs and of tests in a folder, or itself; links are followed once."""
+
+    def warn(error: OSError) -> None:
+        log.warning("%s: can't be read (%s); left out", error.filename, reason(error))
+
     seen: set[str] = set()
-
-    def within(path: Path, levels: int) -> Iterator[Path]:
-        real = os.path.realpath(path)
-        if real in seen:
-            return
-        seen.add(real)
+    for name, inside, _ in os.walk(folder, onerror=warn, followlinks=True):
+        path, real = Path(name), os.path.realpath(name)
         is_run = is_run_folder(path)
-        if is_run:
+        if is_run and real not in seen:
             yield path
-        if levels == 0 and not is_run:
-            return
-        try:
-            names = sorted(os.listdir(path))
-        except OSError as error:
-            log.warning("%s: can't be read (%s); left out", path, reason(error))
-            return
-        for name in names:
-            is_wanted = is_run_folder(path / name) if is_run else os.path.isdir(path / name)
-            if is_wanted and not name.startswith("."):
-                yield from within(path / name, levels - 1 if not is_run else 0)
-
-    return within(folder, DEPTH)
+        goes_on = real not in seen and (is_run or len(path.relative_to(folder).parts) < DEPTH)
+        seen.add(real)
+        inside[:] = [  # what is searched next; of what lies in a run, its tests alone
+            inner
+            for inner in sorted(inside)
+            if goes_on and not inner.startswith(".") and (not is_run or is_run_folder(path / inner))
+        ]
 
 
 def _add(runs: dict[Path, Run], folder: Path, problems: list[str]) -> bool:

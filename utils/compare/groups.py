@@ -60,7 +60,7 @@ def group_runs(measured: Sequence[Measured], by: Sequence[str] = ()) -> Grouping
         )
     ordered = sorted(measured, key=_place)
     settings = settings_of([one.run for one in ordered])
-    kept = _without_copies(ordered, settings)
+    kept = _without_copies(ordered, settings, by)
     ordered, settings = [ordered[i] for i in kept], [settings[i] for i in kept]
     names = list(by or IDENTIFYING)
     if not by and splits_are_repeats(settings):
@@ -81,12 +81,19 @@ def _place(one: Measured) -> tuple[int, int, str]:
     return one.run.config.seed, one.run.config.split, str(one.run.folder)
 
 
-def _without_copies(ordered: Sequence[Measured], settings: Sequence[Settings]) -> list[int]:
+def _without_copies(
+    ordered: Sequence[Measured], settings: Sequence[Settings], by: Sequence[str]
+) -> list[int]:
     """Return the places of the runs that count: of copies of a run, one with the most epochs."""
     kept: dict[tuple, int] = {}
     for place, (one, setting) in enumerate(zip(ordered, settings, strict=True)):
         config = one.run.config
-        same = (*(setting[n] for n in IDENTIFYING), config.seed, config.pretrained, config.test)
+        same = (
+            *(setting[n] for n in (*IDENTIFYING, *by)),
+            config.seed,
+            config.pretrained,
+            config.test,
+        )
         other = kept.setdefault(same, place)
         if other != place:
             first, second = sorted((other, place), key=lambda i: (ordered[i].last, i))

@@ -1,6 +1,5 @@
 """What the pictures of a comparison share: panels, colours, legend, and the lines above."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from matplotlib.typing import ColorType
 
 from utils.compare.groups import Group
 from utils.compare.statistics import Comparison
-from utils.compare.texts import repeats_text
+from utils.compare.texts import repeats_text, wrapped
 from utils.plots import figures
 from utils.plots.figures import DARK, TEXT_GRAY
 
@@ -60,13 +59,6 @@ def labels(comparison: Comparison) -> list[str]:
 
 def _label(group: Group) -> str:
     return wrapped(f"{group.label} (n = {len(group.measured)})", LEGEND_LINE)
-
-
-def wrapped(text: str, characters: int) -> str:
-    """Return flags in lines of so many characters; a flag and its value stay together."""
-    parts = (part.replace(" ", "\u00a0") for part in text.split(", "))
-    lines = textwrap.wrap(", ".join(parts), characters, break_on_hyphens=False)
-    return "\n".join(lines).replace("\u00a0", " ")
 
 
 def finish_epochs(

@@ -11,7 +11,7 @@ from utils.errors import UsageError
 from utils.runs.folder import config_in, run_folder_of
 
 Settings = Mapping[str, Any]
-NUMBERS = re.compile(r"(\d+)")
+NUMBERS = re.compile(r"(?<!epoch)(?<!\d)(\d+)")  # in a path, but for those of epochs
 ALWAYS_TOLD = ("model", "dataset", "net")
 # flags that name an experiment, whatever the seed; a test's checkpoint counts where its run is gone
 IDENTIFYING = [
@@ -78,21 +78,20 @@ def name_checkpoints(checkpoints: Sequence[_Checkpoint]) -> list[str]:
 def are_alike(one: _Checkpoint, other: _Checkpoint) -> bool:
     """Whether two checkpoints differ only in what the seeds, or splits, of two runs tell apart.
 
-    Either their paths differ only in these numbers, or they are of the same epoch, or the best,
-    of runs that differ in them alone.
+    They do where they are of the same epoch, or the best, of runs that differ in them alone; or,
+    where one of these runs can't be read, where the paths differ only in these numbers.
     """
     if "" in (one.path, other.path) or one.path == other.path:
         return one.path == other.path
+    first, second = one.maker, other.maker
+    if first is not None and second is not None:
+        same_epoch = checkpoint_kind(one.path) == checkpoint_kind(other.path)
+        return same_epoch and _are_repeats(first, second)
     allowed = [(one.user.seed, other.user.seed), (one.user.split, other.user.split)]
-    if len(one.parts) == len(other.parts) and all(
+    return len(one.parts) == len(other.parts) and all(
         a == b or (place % 2 == 1 and (int(a), int(b)) in allowed)
         for place, (a, b) in enumerate(zip(one.parts, other.parts, strict=True))
-    ):
-        return True
-    makers = one.maker, other.maker
-    if None in makers or checkpoint_kind(one.path) != checkpoint_kind(other.path):
-        return False
-    return _are_repeats(*makers)  # type: ignore[arg-type]
+    )
 
 
 def _are_repeats(one: Config, other: Config) -> bool:

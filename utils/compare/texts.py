@@ -11,6 +11,7 @@ from utils.compare.found import RANDOM
 from utils.compare.groups import Group
 from utils.compare.measures import DECODED, LEVELS, SHUFFLED
 from utils.compare.statistics import ANALYSIS, LAST, PARTS, TEST, Comparison, summarise
+from utils.plots.figures import MODES
 
 SCORED = ("positive", "easy", "spatial", "temporal")  # pairs of a prediction and a block
 NAMES = {
@@ -34,7 +35,7 @@ PLACES = ("", *LEVELS, *KINDS, *MODULES)  # of modules, of kinds of responses an
 ORDER = ("best_epoch", "loss", *list(NAMES)[1:])  # of the numbers; others come behind, by name
 SHARES = ("top", "chance", "type_", "orientation_", "wrong_", "usi_significant", DECODED)
 TITLES = {
-    LAST: "last epoch of all runs",
+    LAST: "{}, last epoch of all runs",
     "best": "best validation epoch",
     "best_unexp": "best validation epoch with U",
     ANALYSIS: "responses, last epoch analysed",
@@ -65,7 +66,7 @@ def summary_text(comparison: Comparison) -> str:
 
 
 def _block(summary: pd.DataFrame, groups: Sequence[Group], shown: Sequence[int]) -> Iterator[str]:
-    labels = [textwrap.wrap(groups[index].label, WIDTH - 2) for index in shown]
+    labels = [wrapped(groups[index].label, WIDTH - 2).split("\n") for index in shown]
     for line in range(max(len(label) for label in labels)):
         yield _line("", [label[line] if line < len(label) else "" for label in labels])
     yield _line("runs", [str(len(groups[index].measured)) for index in shown])
@@ -91,8 +92,9 @@ def _sections(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         if part == TEST:
             for what, of_test in of_part.groupby("when"):
                 yield f"test, {tested_text(str(what))}", of_test
-        elif len(of_part):
-            yield TITLES[part], of_part
+        else:
+            for mode, of_mode in of_part.groupby("mode", observed=True):
+                yield TITLES[part].format(MODES.get(str(mode), "").lower()), of_mode
 
 
 def _sorted(lines: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -118,6 +120,18 @@ def _line(name: str, cells: Sequence[str]) -> str:
 
 
 # ---- words, for pictures too ----
+
+
+def wrapped(text: str, characters: int) -> str:
+    """Return flags in lines of so many characters; a flag and its value stay together if they fit.
+
+    Parts between commas are treated like this in any text.
+    """
+    parts = [
+        part.replace(" ", "\u00a0") if len(part) < characters else part for part in text.split(", ")
+    ]
+    lines = textwrap.wrap(", ".join(parts), characters, break_on_hyphens=False)
+    return "\n".join(lines).replace("\u00a0", " ")
 
 
 def repeats_text(group: Group) -> str:
