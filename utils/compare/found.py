@@ -31,7 +31,7 @@ class Test(NamedTuple):
 class Run(NamedTuple):
     """A run with its tests, or tests of weights whose run is not known.
 
-    `own`: whether the run's own records count, and not those of its tests alone.
+    `own`: whether the run's own records are compared; else those of its tests alone.
     """
 
     folder: Path

@@ -25,7 +25,8 @@ PALETTE = (
 )
 PANEL = (3.0, 2.4)  # inches
 LEGEND_LINE = 30  # characters
-CHARACTER, LINE = 0.066, 0.15  # inches of text
+CHARACTER, LINE, GAP = 0.066, 0.137, 0.058  # inches of text: in a legend, and between its entries
+MORE_ENTRIES = 4  # of a legend, at most, beside the groups
 SMALL = 7.0  # points, of the lines above the panels
 BAR_ALPHA = 0.55
 ONSET = "First epoch with U"
@@ -47,7 +48,9 @@ def grid_of(
     shown = labels(comparison) if len(comparison.grouping.groups) > 1 else []
     lines = [line for label in shown for line in label.split("\n")]
     width = PANEL[0] * columns + 0.5 + CHARACTER * max(map(len, [*lines, ONSET]))
-    height = max(PANEL[1] * rows, LINE * (len(lines) + 7)) + 0.45
+    entries = len(shown) + MORE_ENTRIES
+    legend = LINE * (len(lines) + MORE_ENTRIES) + GAP * entries
+    height = max(PANEL[1] * rows + 0.45, legend + 0.3)
     figure = Figure((width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=sharey)
 

@@ -41,7 +41,7 @@ class _Checkpoint(NamedTuple):
 
     @property
     def parts(self) -> list[str]:
-        """The path without the epoch of a best checkpoint, at odd places its numbers."""
+        """The path split at its numbers, which lie at odd places; without a best one's epoch."""
         return NUMBERS.split(BEST.sub(r"\1", self.path))
 
     @property
@@ -102,7 +102,7 @@ def _are_repeats(one: Config, other: Config) -> bool:
 
 
 def _shared_path(origin: Sequence[_Checkpoint], levels: int | None) -> str:
-    """Return the end of the path, with a star for each number in which the paths differ."""
+    """Return the end of the path, with a star for each part in which the paths differ."""
     if origin[0].path in ("", RANDOM):
         return origin[0].path
     splits = [one.parts for one in origin if len(one.parts) == len(origin[0].parts)]

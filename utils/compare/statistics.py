@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from utils.analysis.recorded import POST
@@ -42,10 +41,8 @@ def compare(grouping: Grouping) -> Comparison:
     keys = ["group", *KEYS]
     single = single.sort_values([*keys, "place"], kind="stable", ignore_index=True)
     grouped = single.groupby(keys, dropna=False, observed=True)
-    table = grouped["value"].agg(n="size", mean="mean", sd="std").reset_index()
-    ends = table["n"].cumsum().to_numpy()[:-1]
-    for column, of in (("values", "value"), ("places", "place")):
-        table[column] = [part.tolist() for part in np.split(single[of].to_numpy(), ends)]
+    table = grouped["value"].agg(n="size", mean="mean", sd="std", values=list).reset_index()
+    table["places"] = grouped["place"].agg(list).to_numpy()
     return Comparison(grouping, single, table)
 
 
