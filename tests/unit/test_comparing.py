@@ -455,6 +455,11 @@ def test_the_text_tells_whether_the_last_epoch_is_of_validation(tmp_path):
         assert lines[start + 2] == ["loss", loss]
 
 
+def test_a_group_that_is_alone_has_no_name_in_the_text(tmp_path):
+    make_run(tmp_path, GABORS, [5.0])
+    assert summary_text(compared(tmp_path)).splitlines()[1:3] == ["", f"{'runs':<60}1"]
+
+
 def test_flags_stay_with_their_values_where_a_line_has_room():
     assert wrapped("gabor_design dpc, without roll, lr 0.0003", 24) == (
         "gabor_design dpc,\nwithout roll, lr 0.0003"

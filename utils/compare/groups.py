@@ -47,6 +47,11 @@ class Grouping(NamedTuple):
     common: str
 
 
+class _Member(NamedTuple):
+    measured: Measured
+    settings: Settings
+
+
 def group_runs(measured: Sequence[Measured], by: Sequence[str] = ()) -> Grouping:
     """Group runs by what they are identified by, seed aside, or by the flags `by` alone.
 
@@ -59,19 +64,19 @@ def group_runs(measured: Sequence[Measured], by: Sequence[str] = ()) -> Grouping
             "things; name the folders of one of them, such as OUT/*_lc-rnn_*"
         )
     ordered = sorted(measured, key=_place)
-    settings = settings_of([one.run for one in ordered])
-    kept = _without_copies(ordered, settings, by)
-    ordered, settings = [ordered[i] for i in kept], [settings[i] for i in kept]
+    every = zip(ordered, settings_of([one.run for one in ordered]), strict=True)
+    members = _without_copies([_Member(*pair) for pair in every], by)
+    settings = [member.settings for member in members]
     names = list(by or IDENTIFYING)
     if not by and splits_are_repeats(settings):
         names.remove("split")
-    members: dict[tuple, list[int]] = {}
-    for index, one in enumerate(settings):
-        members.setdefault(tuple(one[name] for name in names), []).append(index)
-    sorted_keys = sorted(members, key=lambda key: list(map(rank, key)))
-    parts = [members[key] for key in sorted_keys]
-    _warn_of_pooled([[settings[i] for i in part] for part in parts], by)
-    groups = _tell_apart(ordered, settings, parts, by)
+    by_values: dict[tuple, list[_Member]] = {}
+    for member in members:
+        by_values.setdefault(tuple(member.settings[n] for n in names), []).append(member)
+    sorted_values = sorted(by_values, key=lambda values: list(map(rank, values)))
+    parts = [by_values[values] for values in sorted_values]
+    _warn_of_pooled(parts, by)
+    groups = _tell_apart(parts, by)
     for group in groups:
         _warn_of_differences(group)
     return Grouping(groups, common_text(settings))
@@ -81,26 +86,20 @@ def _place(one: Measured) -> tuple[int, int, str]:
     return one.run.config.seed, one.run.config.split, str(one.run.folder)
 
 
-def _without_copies(
-    ordered: Sequence[Measured], settings: Sequence[Settings], by: Sequence[str]
-) -> list[int]:
-    """Return the places of the runs that count: of copies of a run, one with the most epochs."""
-    kept: dict[tuple, int] = {}
-    for place, (one, setting) in enumerate(zip(ordered, settings, strict=True)):
-        config = one.run.config
-        same = (
-            *(setting[n] for n in (*IDENTIFYING, *by)),
-            config.seed,
-            config.pretrained,
-            config.test,
-        )
-        other = kept.setdefault(same, place)
-        if other != place:
-            first, second = sorted((other, place), key=lambda i: (ordered[i].last, i))
-            kept[same] = second
-            told_of = ordered[first].run.folder, ordered[second].run.folder
+def _without_copies(members: Sequence[_Member], by: Sequence[str]) -> list[_Member]:
+    """Return the runs that count: of copies of a run, the last of those with the most epochs."""
+    kept: dict[tuple, _Member] = {}
+    for member in members:
+        config = member.measured.run.config
+        same = (*(member.settings[n] for n in (*IDENTIFYING, *by)), config.seed)
+        same += (config.pretrained, config.test)
+        other = kept.setdefault(same, member)
+        if other is not member:
+            less, more = sorted((other, member), key=lambda one: one.measured.last)
+            kept[same] = more
+            told_of = less.measured.run.folder, more.measured.run.folder
             log.warning("%s: has the flags and the seed of %s; left out", *told_of)
-    return sorted(kept.values())
+    return sorted(kept.values(), key=lambda one: _place(one.measured))
 
 
 def splits_are_repeats(settings: Sequence[Settings]) -> bool:
@@ -114,35 +113,28 @@ def splits_are_repeats(settings: Sequence[Settings]) -> bool:
     return all(len(set(group)) in (1, len(group)) for group in splits.values())
 
 
-def _tell_apart(
-    ordered: Sequence[Measured],
-    settings: Sequence[Settings],
-    parts: Sequence[Sequence[int]],
-    by: Sequence[str],
-) -> tuple[Group, ...]:
-    """Return the groups of the runs at these places, with the flags in which they differ."""
+def _tell_apart(parts: Sequence[Sequence[_Member]], by: Sequence[str]) -> tuple[Group, ...]:
+    """Return the groups of these runs, with the flags in which they differ."""
     texts = [
-        {name: joined(settings[i][name] for i in part) for name in by or IDENTIFYING}
+        {name: joined(member.settings[name] for member in part) for name in by or IDENTIFYING}
         for part in parts
     ]
     differing = [name for name in texts[0] if len({text[name] for text in texts}) > 1]
     groups = []
     for part, text in zip(parts, texts, strict=True):
-        has_splits = len({settings[i]["split"] for i in part}) > 1
-        repeats = tuple(
-            f"{settings[i]['seed']}" + (f" split {settings[i]['split']}" if has_splits else "")
-            for i in part
-        )
+        configs = [member.measured.run.config for member in part]
+        has_splits = len({config.split for config in configs}) > 1
+        repeats = tuple(f"{c.seed}" + (f" split {c.split}" if has_splits else "") for c in configs)
         flags = {name: text[name] for name in differing}
-        groups.append(Group(flags, tuple(ordered[i] for i in part), repeats))
+        groups.append(Group(flags, tuple(member.measured for member in part), repeats))
     return tuple(groups)
 
 
-def _warn_of_pooled(parts: Sequence[Sequence[Settings]], by: Sequence[str]) -> None:
+def _warn_of_pooled(parts: Sequence[Sequence[_Member]], by: Sequence[str]) -> None:
     pooled = [
         name
         for name in IDENTIFYING
-        if by and any(len({one[name] for one in part}) > 1 for part in parts)
+        if by and any(len({member.settings[name] for member in part}) > 1 for part in parts)
     ]
     if pooled:
         log.warning("--by %s: pools runs that differ in %s", " ".join(by), ", ".join(pooled))

@@ -66,7 +66,7 @@ def summary_text(comparison: Comparison) -> str:
 
 
 def _block(summary: pd.DataFrame, groups: Sequence[Group], shown: Sequence[int]) -> Iterator[str]:
-    labels = [wrapped(groups[index].label, WIDTH - 2).split("\n") for index in shown]
+    labels = [wrapped(groups[index].label, WIDTH - 2).splitlines() for index in shown]
     for line in range(max(len(label) for label in labels)):
         yield _line("", [label[line] if line < len(label) else "" for label in labels])
     yield _line("runs", [str(len(groups[index].measured)) for index in shown])
