@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from analysis_records import EIGHT, Made, write_analysis
 from utils.analysis import decoding
@@ -56,6 +59,23 @@ def test_separable_classes_are_decoded_and_noise_is_at_chance():
     assert abs(found[1] - 0.25) < 0.08  # with shuffled labels
     at_chance = decoding.decode(noise, classes, np.random.default_rng(1)).mean(0)
     assert abs(at_chance - 0.25).max() < 0.12
+
+
+def test_the_classifier_is_fitted_as_in_a_pipeline_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    classes = np.repeat([0, 1, 2], [40, 20, 20])
+    vectors = (rng.normal(size=(80, 6)) + 0.4 * np.eye(3, 6)[classes]) * [9, 1, 1, 1, 1, 0.1]
+    found = decoding.decode(vectors, classes, np.random.default_rng(1))[:, 0]
+    rng, expected = np.random.default_rng(1), []
+    for _ in range(decoding.SPLITS):
+        shuffled = rng.permutation(classes)
+        train, test = decoding.split(classes, rng)
+        decoding.split(shuffled, rng)
+        regression = LogisticRegression(C=0.01, class_weight="balanced")
+        fitted = make_pipeline(StandardScaler(), regression).fit(vectors[train], classes[train])
+        predicted = fitted.predict(vectors[test])
+        expected.append(balanced_accuracy_score(classes[test], predicted))
+    np.testing.assert_allclose(found, expected)
 
 
 def test_a_rare_class_weighs_as_much_as_a_frequent_one():
@@ -140,9 +160,14 @@ def test_at_most_a_thousand_blocks_are_used_and_each_class_keeps_its_share(recor
         assert abs(count - 80 * angles[float(names[one])] / angles.sum()) <= 1
 
 
-def test_pre_and_post_are_decoded_from_the_same_blocks(folder):
-    chosen = [decoding.choose_labels(load_pass(folder, of), decoding.IMAGE) for of in PASSES]
-    np.testing.assert_array_equal(chosen[0].rows, chosen[1].rows)
+def test_pre_and_post_are_decoded_from_the_same_blocks_and_splits(folder, monkeypatch):
+    monkeypatch.setattr(decoding, "MOST_BLOCKS", 80)
+    pre, post = (load_pass(folder, of) for of in PASSES)
+    for target in (decoding.IMAGE, decoding.ORIENTATION):
+        chosen = [decoding.choose_labels(one, target) for one in (pre, post)]
+        np.testing.assert_array_equal(chosen[0].rows, chosen[1].rows)
+    same = decoding.measure(pre._replace(vectors=post.vectors))
+    assert [row[2:] for row in same] == [row[2:] for row in decoding.measure(post)]
 
 
 @pytest.mark.slow

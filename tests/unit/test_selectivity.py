@@ -113,6 +113,16 @@ def test_the_usi_from_merged_groups_equals_that_of_single_blocks(folder, over):
         assert np.isnan(row.significant)
 
 
+def test_an_orientation_that_u_has_not_shown_is_not_shared(folder):
+    recorded = load_pass(folder, OF)
+    count = recorded.statistics["count"].copy()
+    count[:, recorded.group("U", 90)] = 0
+    rows = usi.measure(with_statistics(recorded, count=count))[0]
+    row = next(row for row in rows if row.over == usi.SHARED)
+    assert row.blocks_D == count[:, recorded.group("D", 135)].sum()
+    assert row.blocks_U == count[:, recorded.group("U", 135)].sum()
+
+
 def test_a_node_without_variance_is_left_out_and_counted(folder):
     recorded = load_pass(folder, OF)
     before = usi.measure(recorded)[1][OF, "encoder", "activation"]
@@ -185,13 +195,14 @@ def test_epochs_are_correlated_with_the_next_of_the_same_kind():
     passes = [Pass(0, POST), Pass(9, PRE), Pass(9, POST), Pass(10, PRE), Pass(10, POST)]
     nodes = {(of, "encoder", "error"): rng.normal(size=(3, 2, 2)) for of in passes}
     nodes[passes[0], "encoder", "error"][0, 0, 0] = np.nan
+    nodes[passes[4], "encoder", "error"][1, 0, 0] = np.nan
     rows = usi.correlate_epochs(nodes, seed=5)
     assert [(row.when, row.epoch, row.next_epoch) for row in rows] == [
         (POST, 0, 9),
         (POST, 9, 10),
         (PRE, 9, 10),
     ]
-    assert [row.nodes for row in rows] == [11, 12, 12]
+    assert [row.nodes for row in rows] == [11, 11, 12]
     x, y = (nodes[of, "encoder", "error"].ravel()[1:] for of in (passes[0], passes[2]))
     np.testing.assert_allclose(rows[0].r, np.corrcoef(x, y)[0, 1])
     expected = usi.bootstrapped_correlation(

@@ -11,6 +11,7 @@ from utils.analysis import loading, neural, representations, similarity
 from utils.analysis.loading import choose_rows, load_pass
 from utils.analysis.recorded import POST, PRE, Pass
 from utils.errors import UsageError
+from utils.streams import stream
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(12, 5)), RNG.normal(size=(12, 7))
@@ -225,9 +226,39 @@ def test_many_classes_are_compared_with_all_others_together(folder, monkeypatch)
     assert len(found) == 12
     for row in found[6:]:
         assert row.second_image == "any"
+        assert row.left_out == 0
         block = matrix[np.ix_(images == row.first_image, images != row.first_image)]
         assert row.pairs == block.size
         np.testing.assert_allclose(row.mean, block.mean(), atol=1e-12)
+
+
+def test_blocks_of_other_classes_that_are_left_out_are_counted(folder, monkeypatch):
+    monkeypatch.setattr(representations, "MOST_IMAGES", 5)
+    recorded = load_pass(folder, PASSES[0])
+    vectors = {name: recorded.vectors[name].copy() for name in recorded.vectors}
+    vectors["encoder_activation"][5] = 0.5
+    rows = representations.correlate_images(recorded._replace(vectors=vectors))
+    assert [row.left_out for row in rows[6:12]] == [1] * 6
+
+
+def test_pre_and_post_have_the_same_chosen_and_shown_blocks(folder, monkeypatch):
+    monkeypatch.setattr(representations, "MOST_BLOCKS", 50)
+    monkeypatch.setattr(representations, "MOST_SHOWN", 50)
+    pre, post = (load_pass(folder, of) for of in PASSES[1:])
+    chosen = [representations.clips_of(one).chosen for one in (pre, post)]
+    np.testing.assert_array_equal(*chosen)
+    shown = [representations.shown_matrices(one)[f"{one.of.name}_rows"] for one in (pre, post)]
+    np.testing.assert_array_equal(*shown)
+
+
+def test_the_ceiling_of_a_representation_divides_clips(tmp_path):
+    made = Made(passes=PASSES[:1], modules=("encoder",), videos=True, unexpected=False, clips=30)
+    recorded = load_pass(write_analysis(tmp_path, made), PASSES[0])
+    clips = representations.clips_of(recorded)
+    found = representations.represent(recorded, clips)[0].ceiling
+    responses, items = recorded.vectors["encoder_activation"], recorded.blocks["item"].to_numpy()
+    rng = stream(made.seed, "halves", PASSES[0].epoch)
+    assert found == similarity.split_half_ceiling(responses, clips.condition, items, rng)
 
 
 def test_shown_matrices_are_sorted_and_have_the_same_rows_in_all_modules(folder, monkeypatch):
@@ -292,6 +323,7 @@ def test_conditions_are_compared_where_both_passes_have_them(folder):
     assert ("G", -1) in common
     x, y = (np.array([mean[key] for key in common]) for mean in means)
     assert row.rows == len(common)
+    assert row.ceiling == first.ceiling != second.ceiling
     np.testing.assert_allclose(row.cka, similarity.linear_cka(x, y))
     lower = [similarity.below_diagonal(np.corrcoef(values)) for values in (x, y)]
     np.testing.assert_allclose(row.r, np.corrcoef(*lower)[0, 1])
@@ -341,6 +373,24 @@ def test_measured_responses_to_blocks_need_passes_on_the_same_clips(folder, tmp_
     assert {row.level for row in rows} == {"blocks"}
     same = next(r for r in rows if (r.first, r.kind) == ("epoch9_post:encoder", "activation"))
     np.testing.assert_allclose(same[4:8], (number, 1, 1, 1))
+
+
+def test_of_many_measured_blocks_those_are_compared_that_were_chosen(tmp_path, monkeypatch):
+    monkeypatch.setattr(representations, "MOST_BLOCKS", 50)
+    made = Made(passes=PASSES[-1:], modules=("encoder",), clips=60)
+    recorded = load_pass(write_analysis(tmp_path, made), PASSES[-1])
+    clips = representations.clips_of(recorded)
+    path = saved(tmp_path, recorded.vectors["encoder_activation"])
+    brain = neural.match(neural.read_responses(path), path, [(recorded, clips)])
+    row = neural.compare_with(brain, representations.represent(recorded, clips))[0]
+    np.testing.assert_allclose(row[4:8], (50, 1, 1, 1))
+
+
+def test_the_seed_is_that_of_the_run(folder):
+    recorded = load_pass(folder, PASSES[0])
+    assert loading.seed_of(recorded) == SMALL.seed
+    for made in ({}, {"run": None}, {"run": {"seed": "x"}}, {"run": {"seed": -1}}):
+        assert loading.seed_of(recorded._replace(made=made)) == loading.NO_SEED
 
 
 def test_another_number_of_rows_is_refused_with_the_numbers_that_fit(folder, tmp_path):

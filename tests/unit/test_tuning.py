@@ -110,11 +110,17 @@ def test_stages_that_are_tuned_more_sharply_have_higher_indices(tmp_path):
     np.testing.assert_allclose(rows[-1].osi_sd, osi.std())
 
 
-def test_four_orientations_have_an_osi_alone_and_videos_neither(tmp_path):
+def test_four_orientations_have_one_index_alone_and_videos_neither(tmp_path):
     four = Made(passes=(OF,), modules=("encoder",), clips=40, orientations=FOUR, unexpected=False)
     rows, _ = tuning.measure(load_pass(write_analysis(tmp_path / "four", four), OF))
     assert np.isfinite(rows[0].osi_mean)
     assert np.isnan(rows[0].dsi_mean)
+    assert rows[0].channels == 6
+    quarters = (0.0, 90.0, 180.0, 270.0)
+    two = Made(passes=(OF,), modules=("encoder",), clips=40, orientations=quarters)
+    rows, _ = tuning.measure(load_pass(write_analysis(tmp_path / "two", two), OF))
+    assert np.isnan(rows[0].osi_mean)
+    assert np.isfinite(rows[0].dsi_mean)
     assert rows[0].channels == 6
     videos = Made(passes=(OF,), modules=("encoder",), clips=10, videos=True, unexpected=False)
     assert tuning.measure(load_pass(write_analysis(tmp_path / "v", videos), OF)) == ([], {})
