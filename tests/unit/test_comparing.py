@@ -25,7 +25,7 @@ from compared_runs import (
 )
 from utils.compare.found import find_runs
 from utils.compare.groups import Grouping, group_runs
-from utils.compare.measures import measure_all
+from utils.compare.measures import chance_selectivity, measure_all
 from utils.compare.statistics import Comparison, compare, summarise
 from utils.compare.tables import csv_table
 from utils.compare.texts import series_text, summary_text, value_text, wrapped
@@ -141,8 +141,18 @@ def test_selectivity_is_that_over_all_orientations(tmp_path):
     assert row_of(comparison, metric="usi", epoch=3, **keys)["values"] == [0.1, 0.2]
     assert row_of(comparison, metric="usi_abs", epoch=2, **keys)["values"] == [1.5, 2.5]
     assert row_of(comparison, metric="usi_significant", epoch=2, **keys)["n"] == 2
+    chance = row_of(comparison, metric="usi_abs_chance", epoch=3, when="post")
+    assert chance["mean"] == pytest.approx(math.sqrt(2 / math.pi * (1 / 230 + 1 / 20)))
     last = summarise(comparison).query("part == 'analysis' and metric == 'usi'")
     assert last[["epoch", "when", "mean"]].to_numpy().tolist() == [[3, "post", pytest.approx(0.15)]]
+
+
+def test_the_chance_of_selectivity_is_what_equal_responses_give():
+    responses = np.random.default_rng(0).normal(size=(250, 4000))  # blocks, nodes
+    D, U = responses[:230], responses[230:]
+    usi = (U.mean(axis=0) - D.mean(axis=0)) / np.sqrt((U.var(axis=0) + D.var(axis=0)) / 2)
+    chance = chance_selectivity(pd.Series([230]), pd.Series([20]))
+    assert np.abs(usi).mean() == pytest.approx(chance.item(), rel=0.05)
 
 
 def test_what_can_be_decoded_is_compared_by_target(tmp_path):

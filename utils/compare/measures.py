@@ -27,10 +27,7 @@ SELECTIVITY = {
     **{"epoch": NUMBER, "when": "str", "module": "str", "kind": "str", "over": "str"},
     **dict.fromkeys(("mean", "mean_abs", "significant", "blocks_D", "blocks_U"), NUMBER),
 }
-SELECTIVITY_NAMES = {
-    **{"mean": "usi", "mean_abs": "usi_abs", "chance": "usi_abs_chance"},
-    "significant": "usi_significant",
-}
+SELECTIVITY_NAMES = {"mean": "usi", "mean_abs": "usi_abs", "significant": "usi_significant"}
 DECODED, SHUFFLED = "decoding_", "_shuffled"  # around the target, in the names of its metrics
 DECODING = {
     **{"epoch": NUMBER, "when": "str", "module": "str", "kind": "str", "target": "str"},
@@ -167,8 +164,12 @@ def of_analysis(folder: Path) -> list[pd.DataFrame]:
     usi = _read_table(folder / "usi.csv", SELECTIVITY, needed)
     decoding = _read_table(folder / "decoding.csv", DECODING, needed)
     usi = usi[usi["over"] == "all"]
-    chance = chance_selectivity(usi["blocks_D"], usi["blocks_U"])
-    tables = [long_table(usi.assign(chance=chance), SELECTIVITY_NAMES)]
+    passes = usi.drop_duplicates(["epoch", "when"])[["epoch", "when", "blocks_D", "blocks_U"]]
+    chance = chance_selectivity(passes["blocks_D"], passes["blocks_U"])
+    tables = [
+        long_table(usi, SELECTIVITY_NAMES),
+        long_table(passes.assign(chance=chance), {"chance": "usi_abs_chance"}),
+    ]
     for target, rows in decoding.groupby("target"):
         names = {"accuracy": f"{DECODED}{target}", "shuffled": f"{DECODED}{target}{SHUFFLED}"}
         tables.append(long_table(rows, names))

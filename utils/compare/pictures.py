@@ -121,7 +121,7 @@ def draw_selectivity(comparison: Comparison, metric: str) -> Figure:
             for when, dashes in ((PRE, ":"), (POST, "-")):
                 place = {"module": module, "kind": kind, "when": when}
                 draw_metric(axes, comparison, metric, dashes=dashes, **place)
-            draw_common_chance(axes, comparison, metric, module=module, kind=kind, when=POST)
+            draw_common_chance(axes, comparison, metric, when=POST)
             axes.axhline(0, color=figures.GRAY, lw=0.7, zorder=0.5)
         row[0].set_ylabel(f"Mean {metric_name(metric)} of {kind}s")
     for module, axes in zip(modules, grid[0], strict=True):
