@@ -8,13 +8,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis_records import Made, write_analysis
 from analysis_tables import CONFIG, Computed, write_computed
 from utils.analysis.compute import compute
-from utils.analysis.drawing import page, panels, similarity_figures
+from utils.analysis.drawing import (
+    embedding_figures,
+    numbers,
+    page,
+    panels,
+    rsm_figures,
+    similarity_figures,
+    usi_figures,
+)
 from utils.analysis.drawing.draw import draw
-from utils.analysis.drawing.results import Results, read_table
+from utils.analysis.drawing.results import Results, read_results, read_table
 from utils.analysis.drawing.usi_figures import shown_step
 from utils.analysis.recorded import MODULES, POST, PRE, Pass
 from utils.errors import RunError, UsageError
@@ -23,7 +32,7 @@ OF_USI = {"usi", "usi_distributions", "usi_correlation"}
 ALL = OF_USI | {"responses", "rsm", "rsm_by_orientation", "rsm_similarity", "embedding"}
 ALL |= {"decoding", "tuning"}
 TWO = (Pass(8, POST), Pass(9, POST))
-VIDEOS = ("archery", "<b>bowling & co</b>", "nan")
+VIDEOS = ("archery", "<b>bowling & co</b>", "nan", "_dive", r"$\frac$")
 SMALL = Computed(passes=TWO, modules=MODULES[1:2], blocks=40)
 
 
@@ -114,7 +123,10 @@ def test_without_unexpected_images_the_page_says_so_and_old_pictures_of_it_go(sm
     assert not names & OF_USI
     assert len(list((small / "analysis").glob("usi*.png"))) == len(OF_USI)
     assert not list((tmp_path / "analysis").glob("usi*.png"))
-    assert "no selectivity for it" in (tmp_path / "analysis" / "report.html").read_text()
+    text = (tmp_path / "analysis" / "report.html").read_text()
+    assert "no selectivity for it" in text
+    assert "<h2" in text
+    assert "Selectivity for unexpected" not in text  # no heading with nothing below it
 
 
 def test_names_of_classes_are_text_in_the_page_and_videos_have_no_tuning(tmp_path):
@@ -132,7 +144,7 @@ def test_names_of_classes_are_text_in_the_page_and_videos_have_no_tuning(tmp_pat
 def test_many_classes_are_summarised_and_the_page_says_it(tmp_path):
     images = tuple(f"class {i}" for i in range(40))
     _, text = drawn(tmp_path, Computed(passes=TWO, images=images, angles=(), modules=MODULES[:1]))
-    assert "central 80 %" in text
+    assert "central 80\N{NO-BREAK SPACE}%" in text
     assert "most frequent ones have a colour" in text
 
 
@@ -268,7 +280,82 @@ def test_similarities_are_of_two_modules_of_two_epochs_or_of_measured_responses(
     assert measured[["epoch", "when", "module"]].to_numpy().tolist() == [[9, POST, "encoder"]]
 
 
+def test_nodes_that_respond_alike_to_both_images_have_the_usi_that_noise_gives():
+    rng = np.random.default_rng(0)
+    counts = {"blocks_D": [100.0, 100.0], "blocks_U": [25.0, np.nan]}
+    levels = usi_figures.noise_levels(pd.DataFrame({"epoch": [3, 4], **counts}))
+    D, U = rng.normal(size=(2000, 100)), rng.normal(size=(2000, 25))
+    usi = (U.mean(1) - D.mean(1)) / np.sqrt((U.var(1) + D.var(1)) / 2)
+    assert levels[3] == pytest.approx(np.mean(abs(usi)), rel=0.05)
+    assert np.isnan(levels[4])
+
+
+def test_the_axis_holds_the_distribution_of_every_epoch():
+    rng = np.random.default_rng(0)
+    narrow, wide = rng.normal(0, 0.1, 10_000), rng.uniform(-3, 3, 100)
+    axes = Figure().subplots()
+    usi_figures.draw_ridges(axes, [narrow, wide], [0, 1], None, "#000000")
+    assert axes.get_xlim()[1] > 2.9
+
+
+def test_chance_is_drawn_where_it_is_known():
+    axes = Figure().subplots()
+    axis = panels.EpochAxis((0, 6, 7), None)
+    panels.draw_levels(axes, axis, pd.Series({0: 50.0, 7: 25.0}))
+    (lines,) = axes.collections
+    ends = [segment.tolist() for segment in lines.get_segments()]
+    assert ends == [[[-0.5, 50], [0.5, 50]], [[1.5, 25], [2.5, 25]]]
+
+
+def test_the_scale_of_a_matrix_shows_correlations_that_are_all_close_to_one():
+    rng = np.random.default_rng(0)
+    matrix = rng.uniform(0.95, 0.99, (50, 50))
+    np.fill_diagonal(matrix, 1)
+    matrix[3] = matrix[:, 3] = np.nan
+    _, low, high = rsm_figures.scale_of(matrix)
+    assert 0.95 < low < 0.96
+    assert 0.98 < high < 0.99
+    _, low, high = rsm_figures.scale_of(matrix - 1.05)
+    assert 0.09 < high == -low < 0.1
+    _, low, high = rsm_figures.scale_of(np.ones((1, 1)))
+    assert low < high
+
+
+def test_blocks_are_sorted_by_image_orientation_and_step_or_by_orientation_first():
+    rows = [("U", 90.0, 1), ("A", 90.0, 1), ("A", 90.0, 0), ("A", 0.0, 1), ("G", np.nan, 0)]
+    labels = pd.DataFrame(rows, columns=["image", "orientation", "step"])
+    assert rsm_figures.sort_blocks(labels, "image").tolist() == [3, 2, 1, 0, 4]
+    assert rsm_figures.sort_blocks(labels, "orientation").tolist() == [3, 2, 1, 0, 4]
+    labels["orientation"] = [0.0, 90.0, 90.0, 90.0, np.nan]
+    assert rsm_figures.sort_blocks(labels, "orientation").tolist() == [0, 2, 1, 3, 4]
+
+
+def test_distances_in_an_embedding_are_the_same_in_all_directions():
+    axes = Figure().subplots()
+    points = pd.DataFrame({"x": [0.0, 10.0], "y": [0.0, 0.1]})
+    embedding_figures.draw_points(axes, points, np.zeros((2, 4)))
+    axes.apply_aspect()
+    assert np.ptp(axes.get_xlim()) == pytest.approx(np.ptp(axes.get_ylim()))
+
+
+def test_long_names_that_differ_at_their_ends_stay_different():
+    names = ("TranslateSomewhereLeft", "TranslateSomewhereLeftFast", "Translate")
+    told = [panels.shortened(name) for name in names]
+    assert told[2] == "Translate"
+    assert len(set(told)) == 3
+    assert {len(name) for name in told[:2]} == {panels.LONGEST_NAME}
+
+
 # ---- the parts of the page ----
+
+
+def test_tables_tell_counts_as_whole_numbers(tmp_path):
+    write_computed(tmp_path, Computed(passes=TWO, nodes=(512, 2, 2), blocks=30))
+    results = read_results(tmp_path)
+    (correlation,) = numbers.correlation(results)
+    assert {page.told(row[-1]) for row in correlation.rows} == {"2048"}
+    (usi,) = numbers.usi(results)
+    assert {tuple(map(page.told, row[-2:])) for row in usi.rows} == {("2047", "1")}
 
 
 def test_numbers_have_three_digits_and_missing_ones_a_dash():

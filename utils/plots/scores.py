@@ -1,7 +1,6 @@
 """The scores of a contrast: means by kind of pairs, and what wins where a prediction is wrong."""
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -28,25 +27,19 @@ def draw_scores(epochs: pd.DataFrame) -> Figure:
     modes = [mode for mode in ("train", "val") if (scored["mode"] == mode).any()]
     figure = Figure((2.3 + 3.1 * len(modes), 4.4), layout="constrained")
     grid = figure.subplots(2, len(modes), squeeze=False, sharex=True, sharey="row")
+    shown = {kind: look for kind, look in KINDS.items() if scored[f"score_{kind}"].notna().any()}
     for mode, (score_axes, share_axes) in zip(modes, grid.T, strict=True):
         rows = scored[scored["mode"] == mode].set_index("epoch")
-        for kind, (_, colour) in KINDS.items():
-            draw_recorded(score_axes, rows[f"score_{kind}"], colour)
+        for kind, (_, colour) in shown.items():
+            curves.draw_series(score_axes, rows[f"score_{kind}"], colour)
             if kind != "positive":
-                draw_recorded(share_axes, 100 * rows[f"wrong_{kind}"], colour)
+                curves.draw_series(share_axes, 100 * rows[f"wrong_{kind}"], colour)
         score_axes.set_title(MODES[mode])
         curves.finish_epochs(score_axes, epochs, above=True, below=False)
         curves.finish_epochs(share_axes, epochs, above=False, below=True)
     grid[0, 0].set_ylabel("Mean score")
-    curves.set_percent(grid[1, 0], "Winner of the\nwrong predictions (%)")
+    curves.set_percent(grid[1, 0], "Wrong predictions\nwon by each kind (%)")
     figure.align_ylabels(grid[:, 0])
-    shown = [kind for kind in KINDS if scored[f"score_{kind}"].notna().any()]
-    handles = [Line2D([], [], color=KINDS[k][1], label=KINDS[k][0]) for k in shown]
+    handles = [Line2D([], [], color=colour, label=name) for name, colour in shown.values()]
     figures.side_legend(grid[0, -1], handles)
     return figure
-
-
-def draw_recorded(axes: Axes, values: pd.Series, colour: str) -> None:
-    """Draw the values that there are, if any."""
-    if values.notna().any():
-        curves.draw_series(axes, values, colour)

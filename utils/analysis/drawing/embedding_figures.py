@@ -1,6 +1,7 @@
 """Pictures of the embedding: each block a point in two dimensions, coloured by what it shows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -48,25 +49,21 @@ def draw_embedding(results: Results, method: str) -> Figure:
                 axes.set_title(f"By {title}")
         if not is_single:
             row[0].set_ylabel(panels.module_name(module), fontsize=9)
-    for axes, (_, _, names) in zip(grid[-1], looks, strict=True):
-        handles = [
-            Line2D([], [], ls="", marker="o", ms=4, color=c, label=name) for name, c in names
-        ]
+    for axes, (_, _, entries) in zip(grid[-1], looks, strict=True):
+        names = [name for name, _ in entries]
+        look: dict[str, Any] = {"ls": "", "marker": "o", "ms": 4, "label": " "}
+        handles = [Line2D([], [], color=colour, **look) for _, colour in entries]
         if is_single:
-            longest = max(len(name) for name, _ in names)
-            columns = max(1, int(figure.get_figwidth() / (0.5 + 0.07 * longest)))
-            figure.legend(
-                handles=handles,
-                loc="outside lower left",
-                ncols=columns,
-                borderaxespad=0.8,
+            columns = max(1, int(figure.get_figwidth() / (0.5 + 0.07 * max(map(len, names)))))
+            legend = figure.legend(
+                handles=handles, loc="outside lower left", ncols=columns, borderaxespad=0.8
             )
-            continue
-        axes.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=(0, -0.02), fontsize=7,
-            ncols=legend_columns([name for name, _ in names]), handletextpad=0.1,
-            columnspacing=0.8, handlelength=1,
-        )  # fmt: skip
+        else:
+            legend = axes.legend(
+                handles=handles, loc="upper left", bbox_to_anchor=(0, -0.02), fontsize=7,
+                ncols=legend_columns(names), handletextpad=0.1, columnspacing=0.8, handlelength=1,
+            )  # fmt: skip
+        panels.name_entries(legend, names)
     return figure
 
 
@@ -83,6 +80,7 @@ def draw_points(axes: Axes, points: pd.DataFrame, colours: np.ndarray) -> None:
     x, y = (points[name].to_numpy()[order] for name in "xy")
     axes.scatter(x, y, s=size, c=colours[order], alpha=0.7, lw=0)
     axes.set(xticks=[], yticks=[], box_aspect=1)
+    axes.set_aspect("equal", adjustable="datalim")  # distances are the same in all directions
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color("#BBBBBB")
 

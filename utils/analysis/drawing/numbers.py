@@ -10,7 +10,7 @@ from utils.analysis.drawing import similarity_figures, usi_figures
 from utils.analysis.drawing.page import Table
 from utils.analysis.drawing.results import Results
 from utils.analysis.loading import load_pass
-from utils.analysis.recorded import ANY, POST, STAGES, Pass
+from utils.analysis.recorded import POST, STAGES, Pass
 
 Cell = str | float
 
@@ -47,9 +47,11 @@ def responses(results: Results) -> list[Table]:
         for epoch in epochs:
             one = table[(table["module"] == module) & (table["kind"] == kind)]
             by_image = one[one["epoch"] == epoch].set_index("image")["mean_abs"]
-            cells.append(_ratio(by_image, "U", "D") if has_U else _all_images(by_image))
+            cells.append(_ratio(by_image, "U", "D") if has_U else float(by_image.mean()))
         rows.append(cells)
-    what = "Mean |response| to U, divided by that to D" if has_U else "Mean |response|, all images"
+    over = "image types" if results.are_gabors else "classes"
+    what = "Mean |response| "
+    what += "to U as a multiple of that to D" if has_U else f"averaged over {over}"
     header = ("Module", "Response", *(f"epoch {epoch}" for epoch in epochs))
     return [Table(f"{what} (post)", header, rows)] if rows else []
 
@@ -60,15 +62,12 @@ def _ratio(values: pd.Series, over: str, under: str) -> float:
     return float(values[over] / values[under])
 
 
-def _all_images(values: pd.Series) -> float:
-    return float(values[ANY]) if ANY in values.index else float(values.mean())
-
-
 def usi(results: Results) -> list[Table]:
     """Return the mean USI of each module at the landmarks, and more numbers of the last one."""
     table = results.select("usi", when=POST)
     epochs = results.landmarks("usi")
     rows: list[Sequence[Cell]] = []
+    has_left_out = bool((table["left_out"] > 0).any())
     for module, kind in _keys(results, table):
         own = table[(table["module"] == module) & (table["kind"] == kind)]
         means = own[own["over"] == "all"].set_index("epoch")["mean"]
@@ -78,12 +77,12 @@ def usi(results: Results) -> list[Table]:
             rows.append(
                 (module, kind, *(float(means.get(epoch, np.nan)) for epoch in epochs),
                  float(shared.mean()), last["mean_abs"], last["sd"], _share(last),
-                 _whole(last["nodes"]), _whole(last["left_out"]))
+                 _whole(last["nodes"]), *[_whole(last["left_out"])] * has_left_out)
             )  # fmt: skip
     header = (
         *("Module", "Response", *(f"Mean, epoch {epoch}" for epoch in epochs)),
         *("Mean, shared orientations", "Mean |USI|", "SD", "Significant (95 % interval)"),
-        *("Nodes", "Left out"),
+        *("Nodes", *["Left out"] * has_left_out),
     )
     if not rows:
         return []
@@ -95,7 +94,7 @@ def _share(row: Mapping[Any, float]) -> str:
     if not np.isfinite(row["significant"]):
         return "–"
     low, high = row["significant_low"], row["significant_high"]
-    return f"{row['significant']:.1%} ({low:.1%} to {high:.1%})"
+    return f"{row['significant']:.1%} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def correlation(results: Results) -> list[Table]:
@@ -108,7 +107,7 @@ def correlation(results: Results) -> list[Table]:
         own = table[(table["module"] == module) & (table["kind"] == kind)]
         one = own.iloc[0]
         interval = f"{one['low']:.2f} to {one['high']:.2f}".replace("-", "−")
-        rows.append((module, kind, one["r"], interval, one["nodes"]))
+        rows.append((module, kind, one["r"], interval, _whole(one["nodes"])))
     header = ("Module", "Response", "r", "95 % interval", "Nodes")
     return [Table(f"Correlation of nodes' USI, epoch {first} and {second}", header, rows)]
 
@@ -148,11 +147,11 @@ def similarity(results: Results) -> list[Table]:
     ]
     joined = pd.concat([part for part in parts if len(part)] or parts)
     rows = [
-        (*(_name(row, side) for side in ("first", "second")), _whole(row["rows"]), row["tau"],
-         row["r"], row["cka"], row["ceiling"])
+        (*(_name(row, side) for side in ("first", "second")), f"{row['rows']:g} {row['level']}",
+         row["tau"], row["r"], row["cka"], row["ceiling"])
         for row in joined.to_dict("records")
     ]  # fmt: skip
-    header = ("First", "Second", "Rows", "τ", "r", "CKA", "Ceiling of r")
+    header = ("First", "Second", "Compared", "τ", "r", "CKA", "Ceiling of r")
     return [Table("Similarity of two RSMs (activations)", header, rows)] if rows else []
 
 

@@ -32,7 +32,6 @@ dt { font-weight: 600; margin-top: .5rem; }
 dd { margin: 0; }
 nav ul { columns: 15rem; padding-left: 1.2rem; }
 .config, .note { color: var(--gray); font-size: .875rem; }
-.lacking { border-left: 3px solid var(--line); padding-left: .7rem; color: var(--gray); }
 figure { margin: 1rem 0; }
 .zoom { display: block; overflow-x: auto; background: #fff; border: 1px solid var(--line);
   border-radius: 4px; cursor: zoom-in; }
@@ -40,11 +39,13 @@ figure { margin: 1rem 0; }
 .zoom:focus-within { outline: 2px solid var(--link); }
 .zoom:has(input:checked) { cursor: zoom-out; }
 .zoom img { display: block; margin: auto; max-width: 100%; height: auto; }
-.zoom input:checked + img { max-width: none; margin: 0; }
+@media (max-width: 40rem) { .zoom img { max-width: none; width: 36rem; } }
+.zoom input:checked + img { max-width: none; width: auto; margin: 0; }
 figcaption { color: var(--gray); font-size: .875rem; margin-top: .3rem; }
 .table { overflow-x: auto; margin: 1rem 0; max-width: 100%; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--gray); padding-bottom: .3rem; }
+caption span { display: inline-block; max-width: calc(100vw - 2rem); position: sticky; left: 0; }
 th, td { padding: .2rem .8rem .2rem 0; text-align: left; white-space: nowrap; }
 th { font-weight: 600; white-space: normal; min-width: 4rem; vertical-align: bottom;
   border-bottom: 1px solid var(--line); }
@@ -88,8 +89,9 @@ def whole_page(title: str, body: Iterable[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return text as HTML shows it; control characters become spaces."""
-    return html.escape(CONTROL.sub(" ", text).encode("utf-8", "replace").decode())
+    """Return text as HTML shows it; control characters become spaces, and no line starts with %."""
+    plain = CONTROL.sub(" ", text).replace(" %", "\u00a0%")
+    return html.escape(plain.encode("utf-8", "replace").decode())
 
 
 def paragraph(text: str, kind: str = "") -> str:
@@ -134,7 +136,7 @@ def table(one: Table) -> str:
     return "\n".join(
         [
             '<div class="table" tabindex="0"><table>',
-            f"<caption>{escaped(one.caption)}</caption>",
+            f"<caption><span>{escaped(one.caption)}</span></caption>",
             f"<thead>{line(one.header, 'th')}</thead>",
             "<tbody>",
             *(line(row, "td") for row in one.rows),

@@ -1,9 +1,10 @@
 """What the pictures of an analysis share: colours, the axis of epochs, lines and their names.
 
 Epochs are at equal distances, whatever their numbers, since the recorded ones are landmarks; where
-epochs lie between, the axis and its lines are broken. Left of an epoch's tick is its pass with the
-weights from before it (pre: dashed, open marks), right of it the one with those from after it
-(post: solid, filled marks), so that what lies on the tick is the training of that epoch.
+they are further apart than elsewhere, the axis and its lines are broken. Left of an epoch's tick is
+its pass with the weights from before it (pre: dashed, open marks), right of it the one with those
+from after it (post: solid, filled marks), so that what lies on the tick is the training of that
+epoch.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
@@ -30,6 +32,7 @@ CLASS_COLOURS = (
 )
 MOST_CLASSES = len(CLASS_COLOURS)  # that are told apart by colour
 OTHERS = "others"
+LONGEST_NAME = 17  # characters of a class
 SHIFT = 0.15  # of passes beside their epoch's tick, where there are pre and post
 MOST_TICKS = 8
 LABEL_POINTS = 8.5  # between labels at the ends of lines
@@ -52,9 +55,10 @@ def class_colours(names: Sequence[str], counts: pd.Series | None = None) -> dict
     return dict(zip(shown[:MOST_CLASSES], CLASS_COLOURS, strict=False))
 
 
-def shortened(name: str, longest: int = 16) -> str:
-    """Return a class's name as a label that is not too long."""
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+def shortened(name: str) -> str:
+    """Return a class's name as a label that is not too long; names often differ at their ends."""
+    end = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - end - 1]}…{name[-end:]}"
 
 
 # ---- the axis of epochs ----
@@ -104,9 +108,8 @@ class EpochAxis(NamedTuple):
             axes.axvspan(self.start, end, color=figures.SPAN_COLOUR, lw=0, zorder=0)
             if above:
                 axes.annotate(
-                    "trained\nwith U", (self.start, 1), (2, -1), va="top",
-                    xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-                    fontsize=6.5, color=figures.ORANGE, linespacing=0.95,
+                    "trained with U", (1, 1), (0, 3), xycoords="axes fraction", ha="right",
+                    textcoords="offset points", fontsize=7, color=figures.ORANGE,
                 )  # fmt: skip
         if below:
             axes.set_xlabel("Epoch")
@@ -143,6 +146,12 @@ def draw_series(
             places, y, ls="", marker=mark, color=colour, ms=3.4, mew=0.8, zorder=3,
             mfc=colour if is_post else "white",
         )  # fmt: skip
+
+
+def draw_levels(axes: Axes, axis: EpochAxis, levels: pd.Series) -> None:
+    """Draw a level that noise or chance gives in each epoch, by which the levels are indexed."""
+    places = np.array([axis.epochs.index(epoch) for epoch in levels.index])
+    axes.hlines(levels, places - 0.5, places + 0.5, color=figures.DARK, ls="--", lw=0.7, zorder=1)
 
 
 def last_value(rows: pd.DataFrame, column: str) -> float:
@@ -221,6 +230,12 @@ def when_legend(axes: Axes, axis: EpochAxis) -> None:
 def module_name(module: str) -> str:
     """Return a module's name as a title."""
     return module.capitalize()
+
+
+def name_entries(legend: Legend, names: Sequence[str]) -> None:
+    """Name a legend's entries, which are named " " so far; "$" and a leading "_" are plain text."""
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=name, parse_math=False)
 
 
 def to_colour(colour: str) -> LinearSegmentedColormap:

@@ -1,7 +1,7 @@
 """The page of an analysis: what was recorded, its pictures in reading order, and key numbers."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from utils.analysis.drawing import numbers, page
@@ -12,10 +12,10 @@ from utils.files import write_whole
 
 PAGE = "report.html"
 SHOWN_SETTINGS = {  # in the line of the configuration
-    "model": "", "dataset": "", "net": "", "gabor_design": "design ", "img_dim": "pixels ",
-    "seq_len": "frames a block ", "num_seq_in": "blocks seen ", "pred_step": "predicted ",
-    "batch_size": "batch ", "lr": "rate ", "train_len": "clips an epoch ",
-    "unexp_epoch": "U from epoch ", "U_prob": "U_prob ", "seed": "seed ",
+    "model": "{}", "dataset": "{}", "net": "{}", "gabor_design": "design {}", "img_dim": "{} px",
+    "seq_len": "{} frames in a block", "num_seq_in": "{} blocks seen", "pred_step": "{} predicted",
+    "batch_size": "batch {}", "lr": "learning rate {}", "train_len": "{} clips in an epoch",
+    "unexp_epoch": "U from epoch {}", "U_prob": "U_prob {}", "seed": "seed {}",
 }  # fmt: skip
 OF_GABORS = ("gabor_design", "unexp_epoch", "U_prob", "train_len")
 
@@ -28,19 +28,22 @@ def write_report(
     Raises RunError where the disk fails.
     """
     name = Path(os.path.abspath(run)).name
-    body = [*head(results, name, lacking)]
-    for section in SECTIONS:
-        body += list(show(section, results, drawn, lacking))
+    sections = [one for one in SECTIONS if any(name in drawn for name in one.pictures)]
+    body = head(results, name, sections, lacking)
+    for section in sections:
+        body += show(section, results, drawn)
     body += ['<h2 id="files">Files</h2>', *list_files(results)]
     path = results.folder / PAGE
     write_whole(path, page.whole_page(f"Analysis of {name}", ["<main>", *body, "</main>"]))
     return path
 
 
-def head(results: Results, name: str, lacking: Mapping[str, str]) -> list[str]:
+def head(
+    results: Results, name: str, sections: Sequence[Section], lacking: Mapping[str, str]
+) -> list[str]:
     """Return the top of the page: the run, what was recorded, what lacks, and what words mean."""
     settings = tell_settings(results)
-    links = [page.link(f"#{anchor(section)}", section.title) for section in SECTIONS]
+    links = [page.link(f"#{anchor(section)}", section.title) for section in sections]
     lines = [f"<h1>{page.escaped(name)}</h1>"]
     lines += [page.paragraph(settings, "config")] if settings else []
     lines += [f"<nav>{page.bullets([*links, page.link('#files', 'Files')])}</nav>"]
@@ -54,11 +57,11 @@ def head(results: Results, name: str, lacking: Mapping[str, str]) -> list[str]:
 def tell_settings(results: Results) -> str:
     """Return the configuration in one line."""
     left_out = () if results.are_gabors else OF_GABORS
-    told = {n: results.settings.get(n) for n in SHOWN_SETTINGS if n not in left_out}
     if results.settings.get("model") == "lc-rnn":
-        told["pred_step"] = None
-    parts = [f"{SHOWN_SETTINGS[n]}{value}" for n, value in told.items() if value not in (None, "")]
-    return " · ".join(parts)
+        left_out = (*left_out, "pred_step")
+    told = {n: results.settings.get(n) for n in SHOWN_SETTINGS if n not in left_out}
+    known = {n: value for n, value in told.items() if value not in (None, "")}
+    return " · ".join(SHOWN_SETTINGS[n].format(value) for n, value in known.items())
 
 
 def tell_passes(results: Results) -> str:
@@ -70,7 +73,9 @@ def tell_passes(results: Results) -> str:
     modules = ", ".join(results.modules)
     text = f"{len(results.passes)} passes{of}; modules: {modules}."
     if results.onset is not None:
-        text += f" Training had U images from epoch {results.onset} on (shaded in the pictures)."
+        is_reached = results.onset <= results.epochs[-1]
+        where = "shaded in the pictures" if is_reached else "later than all passes"
+        text += f" Training has U images from epoch {results.onset} on ({where})."
     return text
 
 
@@ -79,31 +84,23 @@ def tell_lacking(results: Results, lacking: Mapping[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, why in lacking.items():
         by_reason.setdefault(why, []).append(name)
-    items = [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
+    items = [
+        f"{', '.join(f'{name}.png' for name in names)}: {why}" for why, names in by_reason.items()
+    ]
     if missing := [module for module in MODULES if module not in results.modules]:
-        items.append(
-            f"{', '.join(missing)}: this network has no such module, or none was recorded."
-        )
+        items.append(f"{', '.join(missing)}: the network has no such module.")
     if results.passes and not any(of.when == PRE for of in results.passes):
         items.append("pre: no pass was recorded with the weights from before an epoch.")
     return [page.escaped(item) for item in items]
 
 
-def show(
-    section: Section, results: Results, drawn: Mapping[str, Path], lacking: Mapping[str, str]
-) -> list[str]:
-    """Return a section: its text, pictures and numbers, or why there are none."""
-    lines = [page.heading(section.title, anchor(section))]
-    shown = [name for name in section.pictures if name in drawn]
-    if not shown:
-        return [*lines, page.paragraph(lacking[next(iter(section.pictures))], "lacking")]
-    lines.append(page.paragraph(section.text(results)))
+def show(section: Section, results: Results, drawn: Mapping[str, Path]) -> list[str]:
+    """Return a section: its text, its pictures that are drawn, and its numbers."""
+    lines = [page.heading(section.title, anchor(section)), page.paragraph(section.text(results))]
     for name, caption in section.pictures.items():
         if name in drawn:
             alt = f"{section.title}: {caption}"
             lines.append(page.picture(drawn[name], alt, f"{caption} ({name}.png)"))
-        else:
-            lines.append(page.paragraph(lacking[name], "lacking"))
     lines += [page.table(one) for one in section.tables(results)]
     files = [name for name in section.files if (results.folder / name).exists()]
     links = ", ".join(page.link(name, name) for name in files)

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from utils.analysis.drawing import panels
 from utils.analysis.drawing.panels import EndLabel, EpochAxis
 from utils.analysis.drawing.results import Results
-from utils.analysis.recorded import ANY, POST, STAGES
+from utils.analysis.recorded import POST, STAGES
 from utils.plots import figures
 
 FIRST_LAST = (figures.SKY, figures.BLUE)
@@ -30,8 +30,7 @@ def draw_responses(results: Results) -> Figure:
 
     Many classes are summarised by their median and the span of their central 80 percent.
     """
-    table = results.select("responses")
-    table = table[table["image"] != ANY]
+    table = results.tables["responses"]
     kinds, modules = results.kinds("responses"), results.modules
     axis = panels.epoch_axis(sorted(set(table["epoch"])), results.onset, [table])
     height = 1.75
@@ -189,8 +188,8 @@ def draw_accuracies(
         panels.draw_series(axes, axis, one, "percent", colour, panels.MODULE_MARKS[module])
         labels.append(EndLabel(panels.last_value(one, "percent"), module, colour))
     axes.set_ylim(0, float(np.clip(1.08 * axes.get_ylim()[1], 1, 103)))
-    if (classes := rows["classes"].max()) > 0:
-        axes.axhline(100 / classes, color=figures.DARK, ls="--", lw=0.7, zorder=1)
+    classes = rows.groupby("epoch")["classes"].max()
+    panels.draw_levels(axes, axis, 100 / classes[classes > 0])
     shuffled = rows["by_chance"].mean()
     labels.append(EndLabel(shuffled, "shuffled", figures.GRAY))
     panels.label_ends(axes, labels, height)

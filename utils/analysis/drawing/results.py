@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from utils.analysis.recorded import (
-    ANY,
     KINDS,
     MODULES,
     POST,
@@ -68,7 +67,7 @@ class Results:
     @property
     def are_gabors(self) -> bool:
         """Whether blocks show Gabor images, and not videos of classes."""
-        return set(self.tables["responses"]["image"]) <= {ANY, *TYPE_ORDER}
+        return set(self.tables["responses"]["image"]) <= set(TYPE_ORDER)
 
     @property
     def epochs(self) -> tuple[int, ...]:

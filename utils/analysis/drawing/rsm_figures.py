@@ -7,7 +7,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
 from utils.analysis.drawing import panels
@@ -19,15 +21,19 @@ from utils.plots import figures
 from utils.plots.breakdowns import TYPE_ORDER
 
 KIND = "activation"  # that is shown; errors are in the tables
-SIDE = 1.95  # inches of a matrix
+SIDE, SCALE = 1.75, 0.55  # inches of a matrix, and of its scale with numbers
+POINTS = 4.2  # of a character of a name
 STRIP = 0.035  # width of the strips of colours, as a share of the matrix' side
 MOST_DIVIDED = 20  # groups between which there are lines
 LEAST_SPAN = 0.06  # share of the side that a name needs
 COLOURS = matplotlib.colormaps["RdBu_r"].resampled(51)  # few, which makes small files
+POSITIVE = ListedColormap(COLOURS(np.linspace(0.5, 1, 26)))
+ENDS = (1, 99)  # the per cent points of the correlations between which colours differ
+LEAST_SPREAD = 0.02  # of a scale
 
 
 class Shown(NamedTuple):
-    """The RSM of each module at one epoch, and the image and orientation of its blocks."""
+    """The RSM of each module at one epoch, and image, orientation and step of its blocks."""
 
     epoch: int
     matrices: dict[str, np.ndarray]
@@ -49,7 +55,7 @@ def read_shown(results: Results) -> list[Shown]:
         if len(rows) and rows.max(initial=0) >= len(blocks):
             raise UsageError(f"{results.folder}: rsm.npz is of other passes; compute again")
         matrices = {m: arrays[name] for m, name in names.items() if name in arrays}
-        labels = blocks.iloc[rows][["image", "orientation"]].reset_index(drop=True)
+        labels = blocks.iloc[rows][["image", "orientation", "step"]].reset_index(drop=True)
         if all(matrix.shape == (len(rows), len(rows)) for matrix in matrices.values()):
             shown.append(Shown(epoch, matrices, labels))
     return shown
@@ -58,15 +64,17 @@ def read_shown(results: Results) -> list[Shown]:
 def draw_rsm(results: Results, shown: Sequence[Shown], outer: str) -> Figure:
     """Draw a row of RSMs per module and a column per landmark, sorted by `outer` first.
 
-    `outer` is "image" or "orientation". Colours are symmetric around 0.
+    `outer` is "image" or "orientation". Each matrix has its own scale, since the correlations of
+    one module may lie close to 1, and those of another one around 0.
     """
     modules = [m for m in results.modules if any(m in one.matrices for one in shown)]
-    size = (0.9 + (SIDE + 0.25) * len(shown), 0.55 + (SIDE + 0.22) * len(modules))
-    figure = Figure(size, layout="compressed")
+    longest = longest_name(shown[0].labels, outer)
+    names = POINTS * longest / 72  # inches
+    across = 0.6 + names + (SIDE + SCALE) * len(shown)
+    down = 0.5 + names * (longest > 2) + (SIDE + 0.2) * len(modules)
+    figure = Figure((across, down), layout="compressed")
     grid = figure.subplots(len(modules), len(shown), squeeze=False)
-    end = shared_end([m for one in shown for m in one.matrices.values()])
-    colours = COLOURS.with_extremes(bad=figures.NO_DATA)
-    room = 19 + 4.6 * longest_name(shown[0].labels, outer)
+    room = 19 + POINTS * longest
     for module, row in zip(modules, grid, strict=True):
         for one, axes in zip(shown, row, strict=True):
             order = sort_blocks(one.labels, outer)
@@ -75,40 +83,52 @@ def draw_rsm(results: Results, shown: Sequence[Shown], outer: str) -> Figure:
             if matrix is None or not len(matrix):
                 axes.set_visible(False)
                 continue
+            colours, low, high = scale_of(matrix)
             image = axes.imshow(
-                np.ma.masked_invalid(matrix[np.ix_(order, order)]), cmap=colours, vmin=-end,
-                vmax=end, interpolation="nearest", extent=(0, 1, 1, 0),
+                np.ma.masked_invalid(matrix[np.ix_(order, order)]), cmap=colours, vmin=low,
+                vmax=high, interpolation="nearest", extent=(0, 1, 1, 0),
             )  # fmt: skip
+            scale = figure.colorbar(image, ax=axes, aspect=22, pad=0.03, fraction=0.05)
+            scale.outline.set_visible(False)
+            scale.ax.tick_params(labelsize=7, length=2)
+            scale.locator = MaxNLocator(4)
+            if one is shown[-1]:
+                scale.set_label("Correlation")
             labels = one.labels.iloc[order]
             draw_strips(axes, labels, outer, beside=axes is row[0], below=axes in grid[-1])
             axes.spines[:].set_visible(False)
             if axes in grid[0]:
-                axes.set_title(f"After epoch {one.epoch}, n = {len(matrix)}")
+                axes.set_title(f"After epoch {one.epoch}, {len(matrix)} blocks")
         row[0].set_ylabel(panels.module_name(module), fontsize=9, labelpad=room)
-    scale = figure.colorbar(
-        image, ax=grid, anchor=(0, 1), aspect=15, pad=0.02, shrink=min(1.0, 1.5 / size[1])
-    )
-    scale.set_label("Correlation of two blocks")
-    scale.outline.set_visible(False)
     return figure
 
 
-def shared_end(matrices: Sequence[np.ndarray]) -> float:
-    """Return the largest size of a correlation outside the diagonals, at least 0.05."""
-    sizes = [np.abs(m[~np.eye(len(m), dtype=bool)]) for m in matrices]
-    values = np.concatenate(sizes) if sizes else np.empty(0)
+def scale_of(matrix: np.ndarray) -> tuple[Colormap, float, float]:
+    """Return colours and ends of the scale of correlations outside the diagonal.
+
+    It is symmetric around 0 or, where the correlations are positive, runs from low ones to high.
+    """
+    values = matrix[~np.eye(len(matrix), dtype=bool)]
     values = values[np.isfinite(values)]
-    return max(0.05, float(np.percentile(values, 99.5))) if len(values) else 1.0
+    low, high = np.percentile(values, ENDS).tolist() if len(values) else (-1.0, 1.0)
+    if low < 0:
+        high = max(high, -low, LEAST_SPREAD)
+        return COLOURS.with_extremes(bad=figures.NO_DATA), -high, high
+    return POSITIVE.with_extremes(bad=figures.NO_DATA), min(low, high - LEAST_SPREAD), high
 
 
 def sort_blocks(labels: pd.DataFrame, outer: str) -> np.ndarray:
-    """Return the order of blocks by image and then orientation, or the reverse; G comes last."""
+    """Return the order of blocks by image, orientation and step, or by orientation first.
+
+    G comes last.
+    """
     images = labels["image"]
     known = {name: place for place, name in enumerate(TYPE_ORDER)}
     others = {name: place for place, name in enumerate(sorted(set(images)))}
     place = images.map(known if set(images) <= set(known) else others).to_numpy()
     turn = labels["orientation"].fillna(np.inf).to_numpy()
-    return np.lexsort((turn, place) if outer == "image" else (place, turn))
+    second, first = (turn, place) if outer == "image" else (place, turn)
+    return np.lexsort((labels["step"], second, first))
 
 
 def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, below: bool) -> None:
@@ -182,7 +202,7 @@ def list_groups(labels: pd.DataFrame, by: list[str], column: str) -> list[Span]:
 def name_and_colour(value: str | float, colours: dict[str, ColorType]) -> tuple[str, ColorType]:
     """Return how an image or an orientation is named and coloured."""
     if isinstance(value, str):
-        return panels.shortened(value, 12), colours.get(value, figures.NO_DATA)
+        return panels.shortened(value), colours.get(value, figures.NO_DATA)
     return (
         (f"{value:g}°", figures.angle_colour(value)) if np.isfinite(value) else ("none", "#DDDDDD")
     )

@@ -21,10 +21,14 @@ PASS = (
     "One evaluation of an epoch's training clips, with the weights from before that epoch (pre) "
     "or from after it (post)."
 )
-MODULE = (
+MODULES = (
     "Encoder: the features of the block that is to be predicted. Contextual: the candidate state "
-    "of the recurrent network when it predicts the block. Predictive: the predicted features. "
-    "A node is one channel at one position."
+    "(before tanh) of the recurrent network at the last step before this prediction. Predictive: "
+    "the predicted features. A node is one channel at one position."
+)
+MODULES_OF_CLASSIFIER = (
+    "Encoder: the features of the block that was seen last. Contextual: the candidate state "
+    "(before tanh) of the recurrent network at this block. A node is one channel at one position."
 )
 NODES = "Nodes of one network aren't independent samples: the run is the unit of a test."
 WITH_U = " U images are shown in all passes, also before training had any."
@@ -49,61 +53,76 @@ def _count(results: Results, table: str, column: str) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
+def _group(results: Results) -> str:
+    return "image type" if results.are_gabors else "class"
+
+
 def _responses(results: Results) -> str:
-    images = set(results.tables["responses"]["image"])
+    number = results.tables["responses"]["image"].nunique()
     text = (
-        "For each image type, nodes' responses are averaged over its blocks; shown is the mean "
-        "size of these averages over all nodes, for activations above and for errors below. "
-        f"An average is of {_count(results, 'responses', 'blocks')} blocks."
+        f"Each node's responses are averaged over the blocks of one {_group(results)}; shown is "
+        "the mean size of these averages over all nodes, for activations above and for errors "
+        f"below. An average is of {_count(results, 'responses', 'blocks')} blocks. The average of "
+        "few blocks keeps more noise, which makes its size larger, and most of all that of errors: "
+        "compare groups of similar numbers of blocks, or one group over epochs."
     )
-    if len(images) > MOST_CLASSES + 1:
+    if number > MOST_CLASSES:
         text += (
-            f" Since there are {len(images)} classes, the line is their median, and the band "
-            "holds the central 80 %."
+            f" Since there are {number} classes, the line is their median, and the band holds the "
+            "central 80 %."
         )
     return text
 
 
 def _usi(results: Results) -> str:
     return (
-        "The mean USI over nodes, its mean size whatever the sign, and the share of nodes whose "
-        "USI lies outside the central 95 % of those with permuted labels. Labels that mean nothing "
-        "give 5 % (dashed); bars are 95 % binomial intervals. The second picture has the "
-        "distributions of nodes' USI after each recorded epoch, with their medians (black); "
-        "epochs whose training had U are darker. The outermost 0.4 % of the nodes may lie outside "
-        f"the axis. A mean is over {_count(results, 'usi', 'nodes')} nodes; nodes that never vary "
-        f"are left out ({_count(results, 'usi', 'left_out')}). {NODES}"
+        "The mean USI over nodes, its mean size whatever the sign (dashed: about what noise alone "
+        "gives with so many blocks of D and U), and the share of nodes whose USI lies outside the "
+        "central 95 % of those with permuted labels. Labels that mean nothing give 5 % (dashed); "
+        "bars are 95 % binomial intervals. The second picture has the distributions of nodes' USI "
+        "after each recorded epoch, all of the same height, with their medians (black); epochs "
+        "whose training had U are darker. Up to 0.4 % of the nodes lie outside the axis. A mean is "
+        f"over {_count(results, 'usi', 'nodes')} nodes; nodes that never vary are left out "
+        f"({_count(results, 'usi', 'left_out')}). {NODES}"
     )
 
 
 def _correlation(results: Results) -> str:
     return (
         "Does a node that prefers U at one epoch still prefer it at the next one? Each point is a "
-        "node, or each hexagon the number of nodes in it (darker: more). To the right, "
+        "node, or each hexagon the number of nodes in it (darker: more); a few nodes may lie "
+        "outside, but r has all. Where their clips differ, noise makes r smaller. To the right, "
         "Pearson's r of consecutive recorded epochs, with the 95 % interval of a bootstrap over "
         f"nodes. {NODES}"
     )
 
 
 def _rsm(results: Results) -> str:
-    what = "image types" if results.are_gabors else "classes"
     return (
         "Each cell is the correlation of the response vectors of two blocks, activations averaged "
-        "over space. Red blocks on the diagonal mean that a module responds alike to images of one "
-        f"group. Strips at the sides show {what} and orientations in the colours of the other "
-        "pictures; in the second picture the orientation leads. At most 300 blocks are shown, and "
-        "groups that are too small for a name have only their colour."
+        "over space. Squares on the diagonal that are redder than what is beside them mean that a "
+        "module responds alike to blocks of one group. Each matrix has its own scale, which leaves "
+        "out 1 % of the cells at each end; it is white at 0 or, where nearly all cells are "
+        f"positive, at its low end. Blocks are sorted by {_conditions(results)} (the strips at the "
+        "sides, in the colours of the other pictures), and then by predicted step. At most 300 "
+        "blocks are shown, and groups that are too small for a name have only their colour."
     )
+
+
+def _conditions(results: Results) -> str:
+    return "image type and orientation" if results.are_gabors else "class"
 
 
 def _similarity(results: Results) -> str:
     return (
         "How alike are two RSMs? Kendall's τ and Pearson's r compare their cells, and linear CKA "
-        "the response vectors; 1 means the same. Compared are the mean activations to each image "
-        "type and orientation that both passes have (where there are none: the blocks). The "
-        "ceiling is the correlation between the RSMs of two halves of the first one's blocks, in "
-        "the colour of its line: noise lets hardly any other RSM come much closer. (All blocks "
-        "are less noisy than half of them, so r can lie somewhat above it.)"
+        "the response vectors; 1 means the same. Compared are the mean activations to each "
+        f"{_conditions(results)} that both passes have (where there are none: the blocks). The "
+        "ceiling (dotted, in the colour of its line) is the correlation between the RSMs of two "
+        "halves of the first one's clips. Where the other RSM is of other clips, as after another "
+        "epoch, or was measured, noise lets r come hardly above it. (All blocks are less noisy "
+        "than half of them, so r can be somewhat higher.) Two modules of one pass, and pre and "
+        "post of one epoch, have the same clips, and so the same noise: their r can lie far above."
     )
 
 
@@ -112,7 +131,8 @@ def _embedding(results: Results) -> str:
     last = table["epoch"].max()
     text = (
         f"Each point is a block, by its activations after epoch {last}; near points mean similar "
-        "responses. PCA shows the two directions of the largest variance."
+        "responses. PCA shows the two directions of the largest variance, to the right and "
+        "upwards, at the same scale."
     )
     if len(set(table["image"])) > MOST_CLASSES:
         text += f" Of the classes, the {MOST_CLASSES} most frequent ones have a colour."
@@ -120,18 +140,20 @@ def _embedding(results: Results) -> str:
 
 
 def _decoding(results: Results) -> str:
+    what = "orientations and image types" if results.are_gabors else "classes"
     text = (
-        "How well does a linear classifier (multinomial logistic regression) tell orientations and "
-        "image types from a module's responses? Balanced accuracy on blocks that it was not fitted "
-        "to, mean ± sd over seeded splits; gray: with shuffled labels; dashed: chance. "
-        f"Fitted to and tested on {_count(results, 'decoding', 'blocks')} blocks."
+        f"How well does a linear classifier (multinomial logistic regression) tell {what} from a "
+        "module's responses? Balanced accuracy on blocks that it was not fitted to, mean ± sd over "
+        "seeded splits; gray: with shuffled labels; dashed: chance. Fitted to and tested on "
+        f"{_count(results, 'decoding', 'blocks')} blocks, one of each clip."
     )
-    return text + (" D has as many blocks as U." if _is_unexpected(results) else "")
+    return text + (" D has as many of them as U." if _is_unexpected(results) else "")
 
 
 def define(results: Results) -> list[tuple[str, str]]:
     """Return the words that need a definition; those about U only where there is U."""
-    about = [("Pass", PASS), ("Modules", MODULE), ("Error", ERROR)]
+    modules = MODULES if "predictive" in results.modules else MODULES_OF_CLASSIFIER
+    about = [("Pass", PASS), ("Modules", modules), ("Error", ERROR)]
     if _is_unexpected(results):
         about[0] = ("Pass", PASS + WITH_U)
         about.insert(2, ("USI", USI))
@@ -147,14 +169,15 @@ def _tuning(results: Results) -> str:
         "How strongly do the channels of a stage prefer some orientations (OSI), or directions "
         "(DSI)? 0 means no preference, and 1 a response to one of them alone. Shapes are the "
         "distributions over channels, points their medians; left the first epoch, right the last "
-        f"one. A stage has {_count(results, 'tuning', 'channels')} channels."
+        "one. Noise raises both, since the least response counts as 0. A stage has "
+        f"{_count(results, 'tuning', 'channels')} channels."
     )
 
 
 SECTIONS = (
     Section(
-        "Responses by image type",
-        {"responses": "Mean size of responses by image type, module and epoch"},
+        "Mean responses",
+        {"responses": "Mean size of responses by what is shown, module and epoch"},
         _responses, numbers.responses, ("responses.csv",),
     ),
     Section(
@@ -173,8 +196,8 @@ SECTIONS = (
     Section(
         "Similarity of responses (RSM)",
         {
-            "rsm": "Correlations of blocks, sorted by image and then by orientation",
-            "rsm_by_orientation": "The same, sorted by orientation and then by image",
+            "rsm": "Correlations of blocks",
+            "rsm_by_orientation": "The same, sorted by orientation first",
         },
         _rsm, numbers.rsm, ("rsm.csv", "rsm.npz"),
     ),
@@ -185,7 +208,7 @@ SECTIONS = (
     ),
     Section(
         "Embedding",
-        {"embedding": "Blocks in the two first principal components", "embedding_umap": "UMAP"},
+        {"embedding": "Principal components of blocks", "embedding_umap": "UMAP of blocks"},
         _embedding, lambda _: [], ("embedding.csv",),
     ),
     Section(

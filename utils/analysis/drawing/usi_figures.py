@@ -17,7 +17,7 @@ ROWS = {"mean": "Mean USI", "mean_abs": "Mean |USI|", "significant": "Significan
 BINS = 80
 SHOWN_SHARE = 99.6  # percent of the nodes that a distribution's axis holds
 LEAST_END = 0.1  # of an axis of USIs
-STEP = 0.62  # between the baselines of two epochs' distributions, each 1 high
+STEP = 0.9  # between the baselines of two epochs' distributions, each 1 high
 MANY_NODES = 400  # from here on, a scatter shows counts
 
 
@@ -33,6 +33,8 @@ def draw_usi(results: Results) -> Figure:
     for column, row in zip(rows, grid, strict=True):
         for kind, axes in zip(kinds, row, strict=True):
             draw_modules(axes, axis, table[table["kind"] == kind], column, modules)
+            if column == "mean_abs":
+                panels.draw_levels(axes, axis, noise_levels(table))
             axis.finish(axes, axes is grid[0, 0], axes in grid[-1])
             if axes in grid[0]:
                 axes.set_title(panels.KIND_NAMES[kind])
@@ -51,6 +53,9 @@ def draw_usi(results: Results) -> Figure:
             ]
             if column == "significant":
                 ends.append(EndLabel(EXPECTED, "5 % expected", figures.TEXT_GRAY))
+            elif column == "mean_abs":
+                level = noise_levels(table).iloc[-1]
+                ends.append(EndLabel(level, "noise alone", figures.TEXT_GRAY))
             panels.label_ends(axes, ends, 0.75 * height)
     figure.align_ylabels(grid[:, 0])
     panels.when_legend(grid[-1, -1], axis)
@@ -75,6 +80,16 @@ def draw_modules(
         axes.axhline(0, color=figures.DARK, lw=0.6, zorder=1)
 
 
+def noise_levels(table: pd.DataFrame) -> pd.Series:
+    """Return by epoch about the mean |USI| of nodes that respond alike to D and U.
+
+    Such a USI is the difference of two means of n_D and n_U blocks over one sd: it has the
+    variance 1/n_D + 1/n_U, and the mean size of a normal number is √(2/π) sd.
+    """
+    counts = table.groupby("epoch")[["blocks_D", "blocks_U"]].max()
+    return np.sqrt(2 / np.pi * (1 / counts).sum(axis=1, skipna=False))
+
+
 def finish_row(axes: Axes, column: str) -> None:
     """Set the limits of a row's y axis, with room above its lines."""
     low, high = axes.get_ylim()
@@ -93,7 +108,7 @@ def draw_distributions(results: Results) -> Figure:
     """Draw how the USIs of nodes are distributed after each landmark; a column per module."""
     kinds, modules = results.kinds("usi"), results.modules
     epochs = sorted(set(results.select("usi", when=POST)["epoch"]))
-    height = 0.5 + 0.2 * max(4, len(epochs))
+    height = 0.5 + 0.24 * max(4, len(epochs))
     figure = panels.new_figure(panels.WIDTH, 0.4 + height * len(kinds))
     grid = figure.subplots(len(kinds), len(modules), squeeze=False)
     for kind, row in zip(kinds, grid, strict=True):
@@ -117,9 +132,8 @@ def draw_ridges(
     axes: Axes, values: list[np.ndarray], epochs: list[int], onset: int | None, colour: str
 ) -> None:
     """Draw a distribution per epoch, the first one on top, with its median; 0 is marked."""
-    joined = np.concatenate(values)
-    sizes = np.abs(joined) if len(joined) else np.zeros(1)
-    end = max(float(np.percentile(sizes, SHOWN_SHARE)) * 1.05, LEAST_END)
+    ends = [float(np.percentile(abs(nodes), SHOWN_SHARE)) for nodes in values if len(nodes)]
+    end = max([LEAST_END, *(1.15 * one for one in ends)])
     edges = np.linspace(-end, end, BINS + 1)
     middle = (edges[:-1] + edges[1:]) / 2
     bases = -STEP * np.arange(len(epochs))
@@ -128,13 +142,13 @@ def draw_ridges(
         if not len(nodes):
             continue
         shape = panels.density(nodes, edges)
-        order = 2 - base  # a lower one lies in front
+        order = 2 - base  # a lower one lies in front of the upper one, but not of its median
         is_trained = onset is not None and epoch >= onset
         tone = panels.lighter(colour, 0.8 if is_trained else 0.4)
         axes.fill_between(middle, base, base + shape, color=tone, lw=0, zorder=order)
         axes.plot(middle, base + shape, color="white", lw=0.7, zorder=order + 0.1)
         median = float(np.median(nodes))
-        axes.plot([median, median], [base, base + 0.5], color="black", lw=1.1, zorder=order + 0.2)
+        axes.plot([median, median], [base, base + 0.7], color="black", lw=1.1, zorder=40)
     axes.axvline(0, color=figures.DARK, lw=0.6, ls="--", zorder=50)
     axes.set_yticks(bases, [str(epoch) for epoch in epochs])
     axes.tick_params(axis="y", length=0)
@@ -171,7 +185,7 @@ def draw_correlation(results: Results) -> Figure:
         row[0].set_ylabel(f"{panels.KIND_NAMES[kind]}\nUSI, epoch {step[1]}")
         rows = table[(table["kind"] == kind) & (table["when"] == POST)]
         draw_r(row[-1], axis, rows, modules, 0.75 * height)
-        axis.finish(row[-1], below=row[-1] is grid[-1, -1])
+        axis.finish(row[-1], above=row[-1] is grid[0, -1], below=row[-1] is grid[-1, -1])
         if row[-1] is grid[0, -1]:
             row[-1].set_title("r of consecutive epochs", pad=16)
     return figure
@@ -211,9 +225,10 @@ def draw_scatter(axes: Axes, pair: list[np.ndarray], module: str) -> None:
     axes.xaxis.set_major_formatter("{x:g}")  # narrower than with zeros at the end
     if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0:
         r = np.corrcoef(x, y)[0, 1]
+        told = f"r = {r:.2f}, {len(x)} nodes".replace("-", "−")
         axes.annotate(
-            f"r = {r:.2f}, {len(x)} nodes", (0, 1), (0, 4), xycoords="axes fraction",
-            textcoords="offset points", fontsize=7, color=figures.TEXT_GRAY,
+            told, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
+            fontsize=7, color=figures.TEXT_GRAY,
         )  # fmt: skip
 
 
