@@ -14,6 +14,7 @@ from utils.files import writing
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: what fails is told here
 
 CODEC = "mp4v"  # MPEG-4, which OpenCV's own FFmpeg writes everywhere
+LARGEST_TERM = 65_535  # of the fraction that is MPEG-4's frame rate
 
 
 class Film:
@@ -26,7 +27,7 @@ class Film:
     def __init__(self, path: Path, side: int, ms_per_frame: float):
         self.path = path
         self.side = side
-        self.rate = 1000 / ms_per_frame
+        self.rate = storable_rate(1000 / ms_per_frame)
         self.frames = 0
 
     def __enter__(self) -> "Film":
@@ -58,6 +59,16 @@ class Film:
             raise RunError(
                 f"{self.path}: holds {there} of {self.frames} frames; is there room on the disk?"
             )
+
+
+def storable_rate(rate: float) -> float:
+    """Return a rate of at most 6,000 frames per second, rounded to what a film can hold.
+
+    OpenCV stores a rate with up to three decimals as a fraction of two integers, such as
+    16667/1000, and can't write the film if one of them is too large for MPEG-4.
+    """
+    decimals = next(n for n in (3, 2, 1) if rate * 10**n < LARGEST_TERM)
+    return round(rate, decimals)
 
 
 def frames_of(path: Path) -> int:

@@ -322,6 +322,15 @@ def test_the_film_shows_each_image_for_its_frames(flags, side, tmp_path):
         assert differences[number] == min(differences) < 8
 
 
+@pytest.mark.parametrize("ms", [1, 1.7, 7, 7.001, 13, 14, 15, 15.26, 16.683, 60])
+def test_a_film_of_any_frame_length_can_be_written(ms, tmp_path):
+    with stimulus_film.Film(tmp_path / "film.mp4", 32, ms) as film:
+        film.write(np.full((32, 32), 127, np.uint8), 3)
+    capture = cv2.VideoCapture(str(tmp_path / "film.mp4"))
+    assert 1000 / capture.get(cv2.CAP_PROP_FPS) == pytest.approx(ms, rel=2e-4)
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+
+
 def test_a_film_that_lacks_frames_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(stimulus_film, "frames_of", lambda path: 3)
     with pytest.raises(RunError, match=r"stimuli\.mp4: holds 3 of 25 frames; is there room"):
