@@ -31,20 +31,16 @@ class Layouts:
 class Recipe(NamedTuple):
     """All that a clip is drawn from: its M images, and G patches of each.
 
-    `layouts` has one for each image. `orientations` `[M, G]` are those of the patches, in degrees
-    and NaN in G. `augmentation` holds a draw for each image.
+    `centres` `[M, G, 2]`, `sizes` `[M, G]` and `orientations` `[M, G]` are those of the patches, as
+    `draw_images` takes them; a gray image's orientations are NaN. All images are augmented as
+    `augmentation` says.
     """
 
     plan: ClipPlan
-    layouts: list[Layout]
+    centres: np.ndarray
+    sizes: np.ndarray
     orientations: np.ndarray
     augmentation: Draw
-
-    @property
-    def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """The centres `[M, G, 2]` and sizes `[M, G]` of all patches, as in their layouts."""
-        centres, sizes = map(np.stack, zip(*self.layouts, strict=True))
-        return centres, sizes
 
 
 # Kept, as all clips of an epoch share them. Training and validation have the same layouts, of up to
@@ -154,7 +150,7 @@ class GaborDataset:
         )
         return Recipe(
             plan,
-            self._layouts(plan, epoch, index),
+            *self._patches(plan, epoch, index),
             plan.mean_orientations(self.sequences.design)[:, None] + jitter,
             augmentation,
         )
@@ -164,9 +160,13 @@ class GaborDataset:
         pixels = None
         if gray_pixels.only_picks_pixels(self.preset):
             pixels = gray_pixels.nearest_pixels(CANVAS, self.preset.img_dim)
-        design, (centres, sizes) = self.sequences.design, recipe.places
         images = draw_images(
-            centres, sizes, recipe.orientations, design=design, rows=pixels, columns=pixels
+            recipe.centres,
+            recipe.sizes,
+            recipe.orientations,
+            design=self.sequences.design,
+            rows=pixels,
+            columns=pixels,
         )[:, None]
         if pixels is None:
             images = gray_pixels.geometry(images, self.preset, recipe.augmentation)
@@ -187,9 +187,11 @@ class GaborDataset:
         whole = session_of(design, length, self.seed, self.mode, epoch)
         return Session(*(values[index * step :] for values in whole))
 
-    def _layouts(self, plan: ClipPlan, epoch: int, index: int) -> list[Layout]:
-        """Return the layout of each image."""
+    def _patches(self, plan: ClipPlan, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the centres `[M, G, 2]` and sizes `[M, G]` of the images' layouts."""
         clip = (self.mode, epoch, index) if self.layouts.per_clip else (epoch,)
         codes = plan.images if self.layouts.own_U else np.where(plan.images == U, D, plan.images)
         design, num_gabors = self.sequences.design, self.layouts.num_gabors
-        return [layout_of(design, num_gabors, self.seed, IMAGES[code], *clip) for code in codes]
+        layouts = [layout_of(design, num_gabors, self.seed, IMAGES[code], *clip) for code in codes]
+        centres, sizes = map(np.stack, zip(*layouts, strict=True))
+        return centres, sizes

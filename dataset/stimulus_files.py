@@ -19,7 +19,7 @@ from dataset.gabor_stimuli import CANVAS, FIELD_DEG
 from dataset.gabors import GaborDataset
 from dataset.stimulus_film import CODEC, Film, write_picture
 from dataset.stimulus_request import Asked
-from dataset.stimulus_tables import ShownImage, ShownPatch, Start, shown_images, shown_patches
+from dataset.stimulus_tables import ShownImage, ShownPatch, shown_images, shown_patches
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.files import reason, write_whole, writing
@@ -45,19 +45,25 @@ def write_stimuli(asked: Asked) -> list[Path]:
         film = files.enter_context(Film(folder / FILM, side, asked.ms_per_frame))
         add_image = files.enter_context(table(folder / IMAGES, ShownImage))
         add_patch = files.enter_context(table(folder / PATCHES, ShownPatch))
-        number, steps = 0, step_frames(config)
+        number = 0  # of the next image
         for item in clips:
-            recipe, start = data.recipe(asked.epoch, item), Start(number, film.frames)
+            recipe = data.recipe(asked.epoch, item)
+            for patch in shown_patches(data, recipe, first_number=number):
+                add_patch(patch)
             rows = shown_images(
-                data, recipe, item, start, ms_per_frame=asked.ms_per_frame, step_frames=steps
+                data,
+                recipe,
+                item,
+                first_number=number,
+                first_frame=film.frames,
+                ms_per_frame=asked.ms_per_frame,
+                step_frames=step_frames(config),
             )
             for row, (image,) in zip(rows, data.draw(recipe), strict=True):
                 write_picture(folder / row.file, image)
                 film.write(image, row.frames)
                 add_image(row)
                 number += 1
-            for patch in shown_patches(data, recipe, start):
-                add_patch(patch)
         made = description(asked, clips, side, {"images": number, "frames": film.frames})
         write_whole(folder / MADE, json.dumps(made, indent=1) + "\n")
     return [asked.out / name for name in (FILM, IMAGES, PATCHES, MADE)]

@@ -63,41 +63,30 @@ class ShownPatch(NamedTuple):
     sd_canvas: float
 
 
-class Start(NamedTuple):
-    """Where a clip starts: the number of its first image, and its first frame in the film."""
-
-    number: int
-    frame: int
-
-
-def image_file(number: int) -> str:
-    """Return the path of an image's picture in the folder of the stimuli."""
-    return f"frames/image_{number:06d}.png"
-
-
 def shown_images(
     data: GaborDataset,
     recipe: Recipe,
     item: int,
-    start: Start,
     *,
+    first_number: int,
+    first_frame: int,
     ms_per_frame: float,
     step_frames: Mapping[int, int],
 ) -> Iterator[ShownImage]:
     """Yield a row for each of the clip's images.
 
-    `step_frames` gives the frame of the clip that decides the class of each step.
+    `first_number` is that of the clip's first image, and `first_frame` the film's frame that shows
+    it first. `step_frames` gives the frame of the clip that decides the class of each step.
     """
     plan = recipe.plan
-    first = np.searchsorted(plan.frames, np.arange(len(plan.images)))  # frames: [M]
-    counts = np.bincount(plan.frames)
+    _, first, counts = np.unique(plan.frames, return_index=True, return_counts=True)  # [M]
     means = plan.mean_orientations(data.sequences.design) % 360
     labels = data.class_table.labels(plan.images, plan.orientation)  # [M, 2]
     for m, code in enumerate(plan.images):
         steps = [step for step, frame in step_frames.items() if plan.frames[frame] == m]
-        onset, frames = start.frame + int(first[m]), int(counts[m])
+        onset, frames = first_frame + int(first[m]), int(counts[m])
         yield ShownImage(
-            number=start.number + m,
+            number=first_number + m,
             item=item,
             step=" ".join(map(str, steps)),
             image=IMAGES[code],
@@ -109,28 +98,29 @@ def shown_images(
             onset_ms=round(onset * ms_per_frame, 6),
             duration_ms=round(frames * ms_per_frame, 6),
             clip_frame=int(first[m]),
-            file=image_file(start.number + m),
+            file=f"frames/image_{first_number + m:06d}.png",
         )
 
 
-def shown_patches(data: GaborDataset, recipe: Recipe, start: Start) -> Iterator[ShownPatch]:
+def shown_patches(data: GaborDataset, recipe: Recipe, *, first_number: int) -> Iterator[ShownPatch]:
     """Yield a row for each patch of the clip's images, in the order in which they are drawn.
 
-    A gray image has none.
+    `first_number` is that of the clip's first image. A gray image has no patches.
     """
-    centres, nominal = recipe.places
-    patches = place_patches(centres, nominal, recipe.orientations, design=data.sequences.design)
+    patches = place_patches(
+        recipe.centres, recipe.sizes, recipe.orientations, design=data.sequences.design
+    )
     network = network_pixels(patches.centres, recipe.augmentation.box, data.preset.img_dim)
     sizes = np.rint(patches.sigmas * SIGMAS_PER_SIZE)  # whole pixels, without rounding errors
     degrees = (patches.centres - MIDDLE) * DEG_PER_PIX
-    for m, g in np.ndindex(nominal.shape):
+    for m, g in np.ndindex(recipe.sizes.shape):
         if np.isnan(recipe.orientations[m, g]):
             continue
         (y, x), (y_deg, x_deg) = patches.centres[m, g].tolist(), degrees[m, g].tolist()
         y_network, x_network = network[m, g].tolist()
         frequency, sigma = float(patches.frequencies[m, g]), float(patches.sigmas[m, g])
         yield ShownPatch(
-            number=start.number + m,
+            number=first_number + m,
             patch=g,
             x_deg=x_deg,
             y_deg=y_deg,
@@ -138,7 +128,7 @@ def shown_patches(data: GaborDataset, recipe: Recipe, start: Start) -> Iterator[
             y_canvas=y,
             x_network=x_network,
             y_network=y_network,
-            nominal_size_deg=float(nominal[m, g]),
+            nominal_size_deg=float(recipe.sizes[m, g]),
             size_deg=float(sizes[m, g]) * DEG_PER_PIX,
             size_canvas=float(sizes[m, g]),
             orientation=float(recipe.orientations[m, g] % 360),
@@ -153,8 +143,8 @@ def shown_patches(data: GaborDataset, recipe: Recipe, start: Start) -> Iterator[
 def network_pixels(centres: np.ndarray, box: Box | None, img_dim: int) -> np.ndarray:
     """Return where points of the canvas `[…, 2]` (row, column) lie in the network's images.
 
-    `box` is the part of the canvas that is shown, None for all of it. A nearest-neighbour resize
-    displaces what it keeps by up to half a pixel of the canvas, which is left out of account.
+    `box` is the part of the canvas that is shown, None for all of it. The pixels that a
+    nearest-neighbour resize keeps lie up to half a pixel off these points, which isn't counted.
     """
     top, left, height, width = box or Box(0, 0, CANVAS, CANVAS)
     return (centres - (top, left) + 0.5) * img_dim / (height, width) - 0.5
