@@ -115,19 +115,26 @@ def test_help_names_the_flags_of_gabors(capsys):
     assert "--with_U" in text
 
 
+def readme() -> str:
+    return (ROOT / "dataset" / "README.md").read_text().split("## To show the stimuli")[1]
+
+
 def test_the_readme_shows_every_column():
-    text = (ROOT / "dataset" / "README.md").read_text().split("## To show the stimuli")[1]
     for row in (ShownImage, ShownPatch):
-        assert all(f"`{name}`" in text for name in row._fields)
+        assert all(f"`{name}`" in readme() for name in row._fields)
 
 
 @pytest.mark.slow
-def test_each_block_of_a_recorded_pass_is_in_the_table_of_images(small, pretrained_run, tmp_path):
+def test_each_block_of_a_recorded_pass_is_in_the_table_of_images(
+    small, pretrained_run, tmp_path, monkeypatch
+):
     folder = tmp_path / "a_run"
     shutil.copytree(pretrained_run, folder)
     assert run("--analysis", folder, "--cpu_only") == 0
     tables = sorted((folder / "analysis" / "recorded").glob("epoch*_post_blocks.csv"))
     assert tables
+    monkeypatch.chdir(folder)
+    join = readme().split("```python\n")[1].split("```")[0].replace("analysis_epoch9", "analysis")
     for path in tables:
         epoch = int(path.name.removeprefix("epoch").split("_")[0])
         (_, images, *_) = write_stimuli(parse([str(folder), "--with_U", "--epoch", str(epoch)]))
@@ -140,3 +147,7 @@ def test_each_block_of_a_recorded_pass_is_in_the_table_of_images(small, pretrain
             row = shown[block["item"], block["step"]]
             names = ("image", "orientation", "is_U")
             assert [row[name] for name in names] == [block[name] for name in names]
+        joined: dict = {}
+        exec(join.replace("epoch9", f"epoch{epoch}"), joined)  # as the README does it
+        numbers = [shown[block["item"], block["step"]]["number"] for block in blocks]
+        assert list(map(str, joined["numbers"])) == numbers
