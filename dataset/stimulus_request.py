@@ -22,8 +22,8 @@ SHORTEST_FRAME, LONGEST_FRAME = 1, 10_000  # milliseconds
 class Asked(NamedTuple):
     """What is to be shown, and where it is written.
 
-    `clips` are the first one and the one behind the last; without a last, None. `pixels` are those
-    of the film's side; None: as many as the network gets.
+    `clips` has the first clip, and the one after the last or None for all that follow. `pixels` is
+    the film's side, None for that of the network's images.
     """
 
     config: Config
