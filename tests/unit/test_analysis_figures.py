@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from analysis_records import Made, write_analysis
@@ -27,6 +28,7 @@ from utils.analysis.drawing.results import Results, read_results, read_table
 from utils.analysis.drawing.usi_figures import shown_step
 from utils.analysis.recorded import MODULES, POST, PRE, Pass
 from utils.errors import RunError, UsageError
+from utils.plots import figures
 
 OF_USI = {"usi", "usi_distributions", "usi_correlation"}
 ALL = OF_USI | {"responses", "rsm", "rsm_by_orientation", "rsm_similarity", "embedding"}
@@ -254,9 +256,27 @@ def test_a_density_is_one_at_its_peak_and_lies_where_the_values_are():
 
 def test_of_many_classes_the_most_frequent_have_a_colour():
     counts = pd.Series({f"c{i}": i for i in range(30)})
-    shown = panels.class_colours(list(counts.index), counts)
-    assert set(shown) == {f"c{i}" for i in range(22, 30)}
-    assert list(panels.class_colours(["U", "A", "G"])) == ["A", "U", "G"]
+    assert set(panels.class_colours(counts)) == {f"c{i}" for i in range(22, 30)}
+    assert list(panels.class_colours(pd.Series({"U": 9, "A": 1, "G": 5}))) == ["A", "U", "G"]
+
+
+def test_a_class_has_one_colour_in_all_matrices_whatever_blocks_they_show(tmp_path):
+    images = tuple(f"class {i}" for i in range(40))
+    made = Computed(passes=TWO, images=images, angles=(), modules=MODULES[:1], blocks=150)
+    write_computed(tmp_path, made)
+    results = read_results(tmp_path)
+    shown = rsm_figures.read_shown(results)
+    figure = rsm_figures.draw_rsm(results, shown, "image")
+    coloured = []
+    for axes, one in zip(figure.axes, shown, strict=False):
+        spans = [patch for patch in axes.patches if patch.get_width() == rsm_figures.STRIP]
+        names = sorted(set(one.labels["image"]))
+        known = {name: patch.get_facecolor() for name, patch in zip(names, spans, strict=True)}
+        gray = to_rgba(figures.NO_DATA)
+        coloured.append({name: colour for name, colour in known.items() if colour != gray})
+    common = coloured[0].keys() & coloured[1].keys()
+    assert len(common) >= 6
+    assert all(coloured[0][name] == coloured[1][name] for name in common)
 
 
 def test_the_step_over_the_onset_is_shown_else_the_last_one():

@@ -32,7 +32,8 @@ def draw_embedding(results: Results, method: str) -> Figure:
     table = table if post.empty else post
     table = table[table["epoch"] == table["epoch"].max()]
     modules = [m for m in results.modules if (table["module"] == m).any()]
-    looks = list_looks(table[table["module"] == modules[0]], results.are_gabors)
+    colours_of = panels.class_colours(results.blocks_by_image)
+    looks = list_looks(table[table["module"] == modules[0]], results.are_gabors, colours_of)
     is_single = len(looks) == 1  # then the modules are side by side
     across, down = (len(modules), 1) if is_single else (len(looks), len(modules))
     figure = panels.new_figure(0.5 + (SIDE + 0.1) * across, 1.15 + (SIDE + 0.1) * down)
@@ -40,7 +41,7 @@ def draw_embedding(results: Results, method: str) -> Figure:
     grid = grid.T if is_single else grid  # a row for each module
     for module, row in zip(modules, grid, strict=True):
         points = table[table["module"] == module]
-        own = list_looks(points, results.are_gabors)
+        own = list_looks(points, results.are_gabors, colours_of)
         for axes, (title, colours, _) in zip(row, own, strict=True):
             draw_points(axes, points, colours)
             if is_single:
@@ -85,9 +86,8 @@ def draw_points(axes: Axes, points: pd.DataFrame, colours: np.ndarray) -> None:
     axes.spines[:].set_color("#BBBBBB")
 
 
-def list_looks(points: pd.DataFrame, are_gabors: bool) -> list[Look]:
-    """Return how the points are coloured, in each of up to three ways."""
-    known = panels.class_colours(sorted(set(points["image"])), points["image"].value_counts())
+def list_looks(points: pd.DataFrame, are_gabors: bool, known: dict[str, ColorType]) -> list[Look]:
+    """Return how the points are coloured in each of up to three ways; images as in `known`."""
     images = to_rgba([known.get(name, figures.NO_DATA) for name in points["image"]])
     names = [(panels.shortened(name), colour) for name, colour in known.items()]
     if set(points["image"]) - set(known):

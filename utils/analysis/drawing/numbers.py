@@ -178,8 +178,9 @@ def decoding(results: Results) -> list[Table]:
     post = table[table["when"] == POST]
     table = table if post.empty else post
     last = table["epoch"].max()
+    names = {"image": "image type" if results.are_gabors else "class", "orientation": "orientation"}
     rows: list[Sequence[Cell]] = [
-        (row["module"], row["kind"], row["target"], _percent(row["accuracy"], row["sd"]),
+        (row["module"], row["kind"], names[row["target"]], _percent(row["accuracy"], row["sd"]),
          _percent(row["shuffled"], row["shuffled_sd"]),
          *(_whole(row[name]) for name in ("classes", "blocks", "splits")))
         for row in table[table["epoch"] == last].to_dict("records")

@@ -42,7 +42,9 @@ figure { margin: 1rem 0; }
 @media (max-width: 40rem) { .zoom img { max-width: none; width: 36rem; } }
 .zoom input:checked + img { max-width: none; width: auto; margin: 0; }
 figcaption { color: var(--gray); font-size: .875rem; margin-top: .3rem; }
-.table { overflow-x: auto; margin: 1rem 0; max-width: 100%; }
+.table { overflow-x: auto; margin: 1rem 0; max-width: 100%; /* a shade where columns are hidden */
+  background: linear-gradient(to left, var(--back) 50%, transparent) right / 3rem 100% no-repeat
+    local, linear-gradient(to left, var(--line), transparent) right / 1rem 100% no-repeat; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--gray); padding-bottom: .3rem; }
 caption span { display: inline-block; max-width: calc(100vw - 2rem); position: sticky; left: 0; }

@@ -42,17 +42,16 @@ KIND_NAMES = {"activation": "Activation", "error": "Error"}
 # ---- names and colours ----
 
 
-def class_colours(names: Sequence[str], counts: pd.Series | None = None) -> dict[str, ColorType]:
+def class_colours(counts: pd.Series) -> dict[str, ColorType]:
     """Return the colours of image types, or of a video's classes, in the order to show them.
 
-    Of many classes, only those with the largest counts, or the first ones, have a colour.
+    `counts` are their numbers of blocks in all passes, so that all pictures have the same colours:
+    of many classes, only the most frequent ones have one.
     """
-    if set(names) <= set(TYPE_COLOURS):
-        return {name: colour for name, colour in TYPE_COLOURS.items() if name in names}
-    shown = sorted(set(names))
-    if len(shown) > MOST_CLASSES and counts is not None:
-        shown = sorted(sorted(shown, key=lambda name: (-counts[name], name))[:MOST_CLASSES])
-    return dict(zip(shown[:MOST_CLASSES], CLASS_COLOURS, strict=False))
+    if set(counts.index) <= set(TYPE_COLOURS):
+        return {name: colour for name, colour in TYPE_COLOURS.items() if name in counts.index}
+    ranked = sorted(counts.index, key=lambda name: (-counts[name], name))
+    return dict(zip(sorted(ranked[:MOST_CLASSES]), CLASS_COLOURS, strict=False))
 
 
 def shortened(name: str) -> str:

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.typing import ColorType
 
 from utils.analysis.drawing import panels
 from utils.analysis.drawing.panels import EndLabel, EpochAxis
@@ -33,13 +34,14 @@ def draw_responses(results: Results) -> Figure:
     table = results.tables["responses"]
     kinds, modules = results.kinds("responses"), results.modules
     axis = panels.epoch_axis(sorted(set(table["epoch"])), results.onset, [table])
+    colours = panels.class_colours(results.blocks_by_image)
     height = 1.75
     figure = panels.new_figure(panels.WIDTH, 0.55 + height * len(kinds))
     grid = figure.subplots(len(kinds), len(modules), squeeze=False, sharex=True)
     for kind, row in zip(kinds, grid, strict=True):
         for module, axes in zip(modules, row, strict=True):
             rows = table[(table["module"] == module) & (table["kind"] == kind)]
-            labels = draw_by_image(axes, axis, rows)
+            labels = draw_by_image(axes, axis, rows, colours)
             is_short = all(len(one.text) < 3 for one in labels)
             if is_short or axes is row[-1]:  # names of classes would take the panels' room
                 panels.label_ends(axes, labels, 0.7 * height)
@@ -54,14 +56,15 @@ def draw_responses(results: Results) -> Figure:
     return figure
 
 
-def draw_by_image(axes: Axes, axis: EpochAxis, rows: pd.DataFrame) -> list[EndLabel]:
+def draw_by_image(
+    axes: Axes, axis: EpochAxis, rows: pd.DataFrame, colours: dict[str, ColorType]
+) -> list[EndLabel]:
     """Draw the mean absolute responses of one module and kind; return the names of the lines."""
-    images = sorted(set(rows["image"]))
-    if len(images) > panels.MOST_CLASSES:
+    if rows["image"].nunique() > panels.MOST_CLASSES:
         draw_summary(axes, axis, rows)
         return []
     labels = []
-    for image, colour in panels.class_colours(images).items():
+    for image, colour in colours.items():
         one = rows[rows["image"] == image]
         width = 1.8 if image in "DU" else 1.1
         panels.draw_series(axes, axis, one, "mean_abs", colour, width=width)

@@ -70,6 +70,12 @@ class Results:
         return set(self.tables["responses"]["image"]) <= set(TYPE_ORDER)
 
     @property
+    def blocks_by_image(self) -> pd.Series:
+        """The number of blocks of each image type or class, of all passes."""
+        rows = self.tables["responses"].drop_duplicates(["epoch", "when", "image"])
+        return rows.groupby("image")["blocks"].sum()
+
+    @property
     def epochs(self) -> tuple[int, ...]:
         """The epochs of the passes that any table or the recorded files have, ascending."""
         tables = (table["epoch"] for table in self.tables.values() if "epoch" in table)

@@ -21,7 +21,7 @@ from utils.plots import figures
 from utils.plots.breakdowns import TYPE_ORDER
 
 KIND = "activation"  # that is shown; errors are in the tables
-SIDE, SCALE = 1.75, 0.55  # inches of a matrix, and of its scale with numbers
+SIDE, SCALE = 1.75, 0.75  # inches of a matrix, and of its scale with numbers
 POINTS = 4.2  # of a character of a name
 STRIP = 0.035  # width of the strips of colours, as a share of the matrix' side
 MOST_DIVIDED = 20  # groups between which there are lines
@@ -30,6 +30,7 @@ COLOURS = matplotlib.colormaps["RdBu_r"].resampled(51)  # few, which makes small
 POSITIVE = ListedColormap(COLOURS(np.linspace(0.5, 1, 26)))
 ENDS = (1, 99)  # the per cent points of the correlations between which colours differ
 LEAST_SPREAD = 0.02  # of a scale
+Colours = dict[str, ColorType]
 
 
 class Shown(NamedTuple):
@@ -68,6 +69,7 @@ def draw_rsm(results: Results, shown: Sequence[Shown], outer: str) -> Figure:
     one module may lie close to 1, and those of another one around 0.
     """
     modules = [m for m in results.modules if any(m in one.matrices for one in shown)]
+    of_images = panels.class_colours(results.blocks_by_image)
     longest = longest_name(shown[0].labels, outer)
     names = POINTS * longest / 72  # inches
     across = 0.6 + names + (SIDE + SCALE) * len(shown)
@@ -95,7 +97,8 @@ def draw_rsm(results: Results, shown: Sequence[Shown], outer: str) -> Figure:
             if one is shown[-1]:
                 scale.set_label("Correlation")
             labels = one.labels.iloc[order]
-            draw_strips(axes, labels, outer, beside=axes is row[0], below=axes in grid[-1])
+            sides = axes is row[0], axes in grid[-1]
+            draw_strips(axes, labels, outer, of_images, *sides)
             axes.spines[:].set_visible(False)
             if axes in grid[0]:
                 axes.set_title(f"After epoch {one.epoch}, {len(matrix)} blocks")
@@ -131,7 +134,9 @@ def sort_blocks(labels: pd.DataFrame, outer: str) -> np.ndarray:
     return np.lexsort((labels["step"], second, first))
 
 
-def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, below: bool) -> None:
+def draw_strips(
+    axes: Axes, labels: pd.DataFrame, outer: str, of_images: Colours, beside: bool, below: bool
+) -> None:
     """Mark the groups of blocks at the left and lower sides by colours, and name them there.
 
     Beside the outer groups lie the inner ones; classes without orientations have no inner ones.
@@ -140,7 +145,7 @@ def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, b
     columns = [outer, inner] if labels["orientation"].notna().any() else ["image"]
     for depth, column in enumerate(reversed(columns)):
         low = 1 + STRIP * (0.4 + 1.2 * depth)
-        groups = list_groups(labels, columns if column != outer else [outer], column)
+        groups = list_groups(labels, columns if column != outer else [outer], column, of_images)
         named = [group for group in groups if group.end - group.start >= LEAST_SPAN]
         turned = any(len(g.name) > 2 and g.end - g.start < 0.034 * len(g.name) for g in named)
         for group in groups:
@@ -162,7 +167,7 @@ def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, b
             if below:
                 angle = 90 * turned
                 axes.text(middle, edge, group.name, ha="center", va="top", rotation=angle, **look)
-    groups = list_groups(labels, [outer], outer)
+    groups = list_groups(labels, [outer], outer, of_images)
     for group in groups[1:] if len(groups) <= MOST_DIVIDED else []:
         axes.axhline(group.start, color="black", lw=0.35, alpha=0.6)
         axes.axvline(group.start, color="black", lw=0.35, alpha=0.6)
@@ -171,7 +176,7 @@ def draw_strips(axes: Axes, labels: pd.DataFrame, outer: str, *, beside: bool, b
 def longest_name(labels: pd.DataFrame, outer: str) -> int:
     """Return how many characters the longest name of an outer group that is shown has."""
     order = sort_blocks(labels, outer)
-    spans = list_groups(labels.iloc[order], [outer], outer)
+    spans = list_groups(labels.iloc[order], [outer], outer, {})
     return max((len(s.name) for s in spans if s.end - s.start >= LEAST_SPAN), default=0)
 
 
@@ -184,25 +189,24 @@ class Span(NamedTuple):
     colour: ColorType
 
 
-def list_groups(labels: pd.DataFrame, by: list[str], column: str) -> list[Span]:
+def list_groups(labels: pd.DataFrame, by: list[str], column: str, of_images: Colours) -> list[Span]:
     """Return the spans of blocks whose columns `by` are equal, named and coloured by `column`."""
     texts = labels[by].astype(dict.fromkeys(by, "object")).fillna("")
     is_new = texts.ne(texts.shift()).any(axis=1).to_numpy()
     starts = np.flatnonzero(is_new)
     ends = np.append(starts[1:], len(labels))
-    colours = panels.class_colours(sorted(set(labels["image"])), labels["image"].value_counts())
     spans = []
     for start, end in zip(starts, ends, strict=True):
         value = labels[column].iloc[start]
-        name, colour = name_and_colour(value, colours)
+        name, colour = name_and_colour(value, of_images)
         spans.append(Span(name, start / len(labels), end / len(labels), colour))
     return spans
 
 
-def name_and_colour(value: str | float, colours: dict[str, ColorType]) -> tuple[str, ColorType]:
+def name_and_colour(value: str | float, of_images: Colours) -> tuple[str, ColorType]:
     """Return how an image or an orientation is named and coloured."""
     if isinstance(value, str):
-        return panels.shortened(value), colours.get(value, figures.NO_DATA)
+        return panels.shortened(value), of_images.get(value, figures.NO_DATA)
     return (
         (f"{value:g}°", figures.angle_colour(value)) if np.isfinite(value) else ("none", "#DDDDDD")
     )
