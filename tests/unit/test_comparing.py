@@ -23,9 +23,10 @@ from compared_runs import (
     predict,
     write_folder,
 )
+from utils.analysis.selectivity import chance_selectivity
 from utils.compare.found import find_runs
 from utils.compare.groups import Grouping, group_runs
-from utils.compare.measures import chance_selectivity, measure_all
+from utils.compare.measures import measure_all
 from utils.compare.statistics import Comparison, compare, summarise
 from utils.compare.tables import csv_table
 from utils.compare.texts import series_text, summary_text, value_text, wrapped

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from utils.analysis.recorded import folder_of
+from utils.analysis.selectivity import chance_selectivity
 from utils.compare.found import Run, Test, kept
 from utils.errors import UsageError
 from utils.logs import log
@@ -174,16 +175,6 @@ def of_analysis(folder: Path) -> list[pd.DataFrame]:
         names = {"accuracy": f"{DECODED}{target}", "shuffled": f"{DECODED}{target}{SHUFFLED}"}
         tables.append(long_table(rows, names))
     return tables
-
-
-def chance_selectivity(blocks_D: pd.Series, blocks_U: pd.Series) -> pd.Series:
-    """Return about the mean |USI| of nodes that respond to D and to U alike.
-
-    The difference of two means of n values is normal, with the values' variance times the sum of
-    both 1/n, and the mean of its size is √(2/π) of its standard deviation. With few blocks the mean
-    |USI| is higher, by 3 % with 20 blocks of U and by 17 % with 3 of them.
-    """
-    return np.sqrt(2 / np.pi * (1 / blocks_D + 1 / blocks_U))
 
 
 def _read_table(path: Path, dtypes: dict[str, str], needed: list[str]) -> pd.DataFrame:

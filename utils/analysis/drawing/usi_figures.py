@@ -10,6 +10,7 @@ from utils.analysis.drawing import panels
 from utils.analysis.drawing.panels import EndLabel, EpochAxis
 from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import POST
+from utils.analysis.selectivity import chance_selectivity
 from utils.plots import figures
 
 EXPECTED = 0.05  # share of nodes outside the central 95 % if labels mean nothing
@@ -81,13 +82,9 @@ def draw_modules(
 
 
 def noise_levels(table: pd.DataFrame) -> pd.Series:
-    """Return by epoch about the mean |USI| of nodes that respond alike to D and U.
-
-    Such a USI is the difference of two means of n_D and n_U blocks over one sd: it has the
-    variance 1/n_D + 1/n_U, and the mean size of a normal number is √(2/π) sd.
-    """
+    """Return by epoch about the mean |USI| of nodes that respond alike to D and U."""
     counts = table.groupby("epoch")[["blocks_D", "blocks_U"]].max()
-    return np.sqrt(2 / np.pi * (1 / counts).sum(axis=1, skipna=False))
+    return chance_selectivity(counts["blocks_D"], counts["blocks_U"])
 
 
 def finish_row(axes: Axes, column: str) -> None:
