@@ -228,7 +228,7 @@ def draw_bars(axes: Axes, comparison: Comparison, place: int, metric: str, **key
             axes.errorbar(middles, mean, sd, color=DARK, lw=0.9, capsize=2.5, ls="none", zorder=3)
         spread = middle + 0.3 * width * (np.arange(len(runs)) / max(1, len(runs) - 1) - 0.5)
         axes.plot(spread, runs, "o", color=colour, mec="white", mew=0.4, ms=3.6, zorder=4)
-        for chance in select(comparison.table, "chance", group=index, when=keys["when"])["mean"]:
-            if metric == TOP1:
-                ends = [middle - width / 2, middle + width / 2]
-                draw_chance(axes, pd.Series(100 * chance, ends), f"{CHANCE} of top-1", DARK)
+        if metric == TOP1:
+            ends = [middle - width / 2, middle + width / 2]
+            for share in select(comparison.table, "chance", group=index, when=keys["when"])["mean"]:
+                draw_chance(axes, pd.Series(100 * share, ends), f"{CHANCE} of top-1", DARK)

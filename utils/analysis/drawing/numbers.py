@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from utils.analysis.drawing import similarity_figures, usi_figures
-from utils.analysis.drawing.page import Table
+from utils.analysis.drawing.page import Table, with_minus
 from utils.analysis.drawing.results import Results
 from utils.analysis.loading import load_pass
 from utils.analysis.recorded import POST, STAGES, Pass
@@ -106,7 +106,7 @@ def correlation(results: Results) -> list[Table]:
     for module, kind in _keys(results, table):
         own = table[(table["module"] == module) & (table["kind"] == kind)]
         one = own.iloc[0]
-        interval = f"{one['low']:.2f} to {one['high']:.2f}".replace("-", "−")
+        interval = with_minus(f"{one['low']:.2f} to {one['high']:.2f}")
         rows.append((module, kind, one["r"], interval, _whole(one["nodes"])))
     header = ("Module", "Response", "r", "95 % interval", "Nodes")
     return [Table(f"Correlation of nodes' USI, epoch {first} and {second}", header, rows)]

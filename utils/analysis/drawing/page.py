@@ -151,7 +151,12 @@ def told(cell: str | float) -> str:
     """Return a cell's text: integers whole, others in three digits, missing ones as a dash."""
     if isinstance(cell, str | int):
         return str(cell)
-    return f"{cell:#.3g}".removesuffix(".").replace("-", "−") if math.isfinite(cell) else "–"
+    return with_minus(f"{cell:#.3g}".removesuffix(".")) if math.isfinite(cell) else "–"
+
+
+def with_minus(numbers: str) -> str:
+    """Return numbers with minus signs in place of hyphens."""
+    return numbers.replace("-", "−")
 
 
 def picture(path: Path, alt: str, caption: str) -> str:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from utils.analysis.drawing import panels
+from utils.analysis.drawing.page import with_minus
 from utils.analysis.drawing.panels import EndLabel, EpochAxis
 from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import POST
@@ -222,7 +223,7 @@ def draw_scatter(axes: Axes, pair: list[np.ndarray], module: str) -> None:
     axes.xaxis.set_major_formatter("{x:g}")  # narrower than with zeros at the end
     if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0:
         r = np.corrcoef(x, y)[0, 1]
-        told = f"r = {r:.2f}, {len(x)} nodes".replace("-", "−")
+        told = with_minus(f"r = {r:.2f}, {len(x)} nodes")
         axes.annotate(
             told, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
             fontsize=7, color=figures.TEXT_GRAY,
