@@ -275,8 +275,8 @@ def test_path_flags_of_scripts_are_paths(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert flags.typed_path("~/x") == Path("/home/me/x")
     assert [
-        *("output_dir", "resume", "pretrained", "test", "data_path_dir", "temp_data_dir"),
-        "class_index",
+        *("output_dir", "resume", "pretrained", "test", "retrieve", "extract", "video"),
+        *("data_path_dir", "temp_data_dir", "class_index"),
     ] == PATHS
     assert flags.parse(["--resume", "auto"]) == {"resume": "auto"}
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from utils.config.changes import run_identity
 from utils.config.command_line import parse
-from utils.config.flags import Config, fields_on_resume
+from utils.config.flags import RANDOM, Config, fields_on_resume
 from utils.errors import UsageError
 from utils.files import reason
 from utils.logs import log
@@ -16,7 +16,6 @@ from utils.runs.folder import checkpoint_stem, config_in, is_run_folder, read_co
 
 Found = TypeVar("Found")
 DEPTH = 4  # levels of folders below a named one that are searched
-RANDOM = "random"  # weights that a test can name in place of a checkpoint
 BEST = re.compile(r"(best(?:_unexp)?)_epoch\d+")  # the stem of a best checkpoint
 OF_THE_RUN = {"seed", "pretrained", "unexp_epoch", "wd", "dropout", "suffix"}  # not told of tests
 

@@ -6,7 +6,7 @@ import re
 from operator import ge, gt, le, lt
 from typing import Any, get_args
 
-from utils.config.flags import FIELDS, Config, normalised_names
+from utils.config.flags import CROPS, FIELDS, RANDOM, Config, normalised_names
 from utils.errors import CONTROL, UsageError
 
 COMPARISONS = {"least": ge, "above": gt, "most": le, "below": lt}
@@ -49,10 +49,55 @@ def check(config: Config) -> None:
         raise UsageError("--reset_lr: needs --resume too")
     if config.is_dpc and config.test:
         raise UsageError("--test: is for lc-rnn; add --model lc-rnn")
-    if config.class_index and config.test in ("", "random"):
+    if config.class_index and config.test in ("", RANDOM):
         raise UsageError("--class_index: is for --test with a checkpoint; leave it out")
+    check_evaluations(config)
+    check_recipe(config)
     if not config.test:
         check_share(config, count=1)
+
+
+def check_evaluations(config: Config) -> None:
+    """Raise UsageError for flags of a test or another evaluation that can't work."""
+    if config.test_crops not in CROPS:
+        raise UsageError(f"--test_crops {config.test_crops}: must be 1, 5 or 10")
+    if config.test_crops > 1 and not config.test:
+        raise UsageError("--test_crops: needs --test too")
+    if config.test_crops > 1 and config.no_augm:
+        raise UsageError("--test_crops: --no_augm cuts no crops; take one of them")
+    if config.video and not config.extract:
+        raise UsageError("--video: needs --extract too")
+
+
+def check_recipe(config: Config) -> None:
+    """Raise UsageError for a way to learn that is the other model's, or no way at all."""
+    milestones(config)
+    if config.is_dpc:
+        for name in ("label_share", "augm", "l2_norm"):
+            if getattr(config, name) != FIELDS[name].default:
+                raise UsageError(f"--{name}: is for lc-rnn; leave it out")
+    if config.augm != "published" and config.no_augm:
+        raise UsageError("--augm: --no_augm leaves all augmentation out; take one of them")
+
+
+def milestones(config: Config) -> tuple[int, ...] | None:
+    """Return the epochs of --schedule; None if the model's own are to be taken.
+
+    Raises UsageError unless they are whole numbers that increase.
+    """
+    if not config.schedule:
+        return None
+    if config.schedule == "none":
+        return ()
+    words = config.schedule.split()
+    epochs = tuple(int(word) for word in words if re.fullmatch(r"[0-9]{1,9}", word))
+    if len(epochs) < len(words) or not epochs or list(epochs) != sorted(set(epochs)):
+        raise UsageError(
+            f"--schedule {config.schedule[:50]}: takes epochs that increase, such as 60 80, or none"
+        )
+    if epochs[0] < 1:
+        raise UsageError(f"--schedule {config.schedule[:50]}: epochs count from 1")
+    return epochs
 
 
 def check_suffix(suffix: str) -> None:

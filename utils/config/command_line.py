@@ -9,9 +9,11 @@ from typing import Any, NoReturn
 
 from utils.config.checks import check_text
 from utils.config.flags import FIELDS, FLOATS, Config, normalised_names
+from utils.config.presets import PRESETS, with_preset
 from utils.errors import UsageError
 from utils.files import reason
 
+STARTS = ("resume", "pretrained", "test", "retrieve", "extract")  # a program takes one of them
 SHOWN = {False: "off", "": "none", None: "by model"}  # defaults in --help; 0 equals False
 METAVARS = {int: "N", float: "X", str: "NAME"}
 AUTO = "auto"  # as --resume: resume the run of this configuration, or start it
@@ -21,7 +23,9 @@ EPILOG = """examples:
   run_model.py --resume RUN_FOLDER --num_epochs 20
   run_model.py --dataset k400 --num_epochs 100 --resume auto
   run_model.py --model lc-rnn --dataset ucf101 --train_what ft --pretrained CHECKPOINT
-  run_model.py --test CHECKPOINT
+  run_model.py --test CHECKPOINT --test_crops 10
+  run_model.py --retrieve CHECKPOINT --dataset ucf101
+  run_model.py --extract CHECKPOINT --video clip.mp4
   run_model.py --analysis RUN_FOLDER
 """
 
@@ -100,7 +104,10 @@ def build_parser() -> argparse.ArgumentParser:
         names = [f"--{name}" for name in (field.name, *meta["names"])]
         default = SHOWN.get(field.default, field.default)
         options: dict[str, Any] = {"dest": field.name, "help": f"{meta['help']} [{default}]"}
-        if field.name == "analysis":  # as in the original code, or with a folder
+        if field.name == "schedule":
+            options |= {"nargs": "+", "type": typed_text, "metavar": "EPOCH"}
+            options["help"] = f"{meta['help']} [by model]"
+        elif field.name == "analysis":  # as in the original code, or with a folder
             options |= {"nargs": "?", "const": True, "type": path_text, "metavar": "RUN_FOLDER"}
         elif field.type is bool:
             options |= {"action": "store_true"}
@@ -113,6 +120,10 @@ def build_parser() -> argparse.ArgumentParser:
         groups[meta["group"]].add_argument(*names, **options)
     num_seq = "the original's spelling: blocks seen and predicted (dpc-rnn), seen (lc-rnn)"
     groups["data"].add_argument("--num_seq", type=int, metavar="N", help=num_seq)
+    presets = "; ".join(f"{name}: {recipe.help}" for name, recipe in PRESETS.items())
+    groups["training"].add_argument(
+        "--preset", metavar="NAME", type=typed_text, help=f"set several flags at once. {presets}"
+    )
     # of older launchers of processes
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
@@ -125,7 +136,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     to analyse, in the place of `analysis` if a folder was named.
     """
     typed = vars(build_parser().parse_args(arguments))
-    starts = [name for name in ("resume", "pretrained", "test") if typed.get(name)]
+    starts = [name for name in STARTS if typed.get(name)]
     if isinstance(typed.get("analysis"), str):
         typed["analysed"] = typed.pop("analysis")
         starts.append("analysis RUN_FOLDER")
@@ -135,7 +146,11 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         raise UsageError("--reset_lr: once only, with --resume RUN_FOLDER rather than auto")
     if len(starts) > 1:
         raise UsageError(f"--{' and --'.join(starts)}: take at most one of them")
-    typed = normalised_names(typed)
+    if "preset" in typed and starts and starts != ["pretrained"]:
+        raise UsageError(f"--preset: is for new runs, and --{starts[0]} takes what is there")
+    if "schedule" in typed:
+        typed["schedule"] = " ".join(typed["schedule"])
+    typed = normalised_names(with_preset(typed))
     if "num_seq" in typed:
         if "num_seq_in" in typed:
             raise UsageError("--num_seq and --num_seq_in: take one of them")

@@ -14,6 +14,9 @@ MODELS = {"dpc-rnn": "dpc-rnn", "dpc": "dpc-rnn", "lc-rnn": "lc-rnn", "lc": "lc-
 NETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200")
 AMP = ("off", "bf16", "fp16")
 TRAIN_WHAT = ("all", "ft", "last")
+OPTIMIZERS = ("adam", "sgd")
+CROPS = (1, 5, 10)
+RANDOM = "random"  # in the place of a checkpoint: weights drawn from the seed
 DEFAULT_WD = {"dpc-rnn": 1e-5, "lc-rnn": 1e-3}
 SEEDS = 2**32
 NEVER = 10**9  # as an epoch
@@ -70,12 +73,32 @@ class Config:
     resume: str = run(
         "", "run to resume: its folder, a checkpoint, or auto", on_resume="start", is_path=True
     )
-    reset_lr: bool = run(False, "with --resume: restart Adam; --lr may change", on_resume="start")
+    reset_lr: bool = run(
+        False, "with --resume: restart the optimizer; --lr may change", on_resume="start"
+    )
     pretrained: str = run(
         "", "checkpoint whose weights to start from", names=("pretrain",), is_path=True
     )
     test: str = run(
         "", "checkpoint to test (lc-rnn), or 'random' weights", on_resume="start", is_path=True
+    )
+    test_crops: int = run(
+        1, "with --test: crops of each frame: 1, 5, or 10 with mirror images", on_resume="start"
+    )
+    retrieve: str = run(
+        "",
+        "checkpoint, or 'random', by whose features videos find others of their class",
+        on_resume="start",
+        is_path=True,
+    )
+    extract: str = run(
+        "",
+        "checkpoint, or 'random', whose features and backbone are written to files",
+        on_resume="start",
+        is_path=True,
+    )
+    video: str = run(
+        "", "with --extract: one video file in place of a data set", on_resume="start", is_path=True
     )
     seed: int = run(-1, "random seed; -1: one is drawn, logged and saved", least=-1, below=SEEDS)
     not_save_best: bool = run(False, "neither validate nor keep the best model")
@@ -88,7 +111,13 @@ class Config:
     temp_data_dir: str = data(
         "", "a node's own disk that holds the frames", on_resume="technical", is_path=True
     )
+    from_videos: bool = data(
+        False, "decode the video files, also where there are frames", on_resume="technical"
+    )
     split: int = data(1, "which split of UCF101 or HMDB51, 1 to 3", least=1, most=LAST_SPLIT)
+    label_share: float = data(
+        1, "lc-rnn: share of each class's training videos that is used", above=0, most=1
+    )
     eye: str = data("right", "MouseSim: which eye's view", choices=("left", "right", "both"))
     class_index: str = data(
         "",
@@ -128,15 +157,32 @@ class Config:
     net: str = network("resnet18", "the backbone: resnet18, 34, 50, 101, 152 or 200")
     pred_step: int = network(3, "blocks predicted (dpc-rnn)", least=1, most=1000)
     track_bn: bool = network(False, "dpc-rnn: keep running batch-norm statistics")
+    l2_norm: bool = network(False, "lc-rnn: L2-normalise the context before the last batch norm")
     dropout: float = network(0.5, "dropout rate (lc-rnn)", on_resume="free", least=0, below=1)
 
     train_what: str = training(
         "all", "what lc-rnn trains; ft: pretrained layers at a 10th of the rate", choices=TRAIN_WHAT
     )
+    augm: str = training(
+        "published",
+        "lc-rnn's training augmentation; linear: that of the published linear probes",
+        choices=("published", "linear"),
+    )
     batch_size: int = training(
         24, "clips in a batch, over all devices together", least=1, most=10**6
     )
-    lr: float = training(1e-3, "learning rate of Adam", above=0, below=inf)
+    lr: float = training(1e-3, "learning rate", above=0, below=inf)
+    optim: str = training("adam", "the optimizer", choices=OPTIMIZERS)
+    momentum: float = training(0.9, "with --optim sgd: its momentum", least=0, below=1)
+    schedule: str = training(
+        "",
+        "epochs after which the rate drops, such as 60 80, or none; by model: none for dpc-rnn, "
+        "the published ones for lc-rnn",
+        on_resume="free",
+    )
+    lr_gamma: float = training(
+        0.1, "factor by which the rate drops then", on_resume="free", above=0, most=1
+    )
     wd: float | None = training(
         None, "weight decay (1e-5 dpc-rnn, 1e-3 lc-rnn)", on_resume="free", least=0, below=inf
     )

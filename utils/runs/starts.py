@@ -21,7 +21,7 @@ from utils.config.changes import (
 )
 from utils.config.checks import check, from_stored
 from utils.config.command_line import AUTO
-from utils.config.flags import SEEDS, Config
+from utils.config.flags import RANDOM, SEEDS, Config
 from utils.errors import UsageError
 from utils.files import reason, writing
 from utils.logs import log, log_to_folder
@@ -91,7 +91,7 @@ def find_start(typed: dict[str, Any], processes: int, locks: RunLocks) -> Start:
 def find_tested(typed: dict[str, Any]) -> Start:
     """Read the checkpoint to test; 'random' stands for random weights."""
     path = Path(typed["test"])
-    content = None if typed["test"] == "random" else read_checkpoint(path, "test")
+    content = None if typed["test"] == RANDOM else read_checkpoint(path, "test")
     config = checked_and_seeded(tested_config(content, typed))
     return Start(config, path=path, content=content)
 
