@@ -48,7 +48,9 @@ def build_learner(
     freeze_all_but(task.model, groups)
     if config.compile:
         compile_task(task)
-    optimizer = make_optimizer(groups, config.lr, config.weight_decay)
+    optimizer = make_optimizer(
+        groups, config.lr, config.weight_decay, config.optim, config.momentum
+    )
     return Learner(task, groups, optimizer, runtime, config.grad_accum)
 
 

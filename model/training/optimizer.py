@@ -5,7 +5,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import nn
 
-from model.fast.adam import Adam
+from model.fast.optimizers import SGD, Adam
+from utils.config.checks import milestones
 from utils.config.datasets import CATALOGUE
 from utils.config.flags import Config
 from utils.errors import UsageError
@@ -60,9 +61,13 @@ def freeze_all_but(model: nn.Module, groups: list[Group]) -> None:
         parameter.requires_grad_(id(parameter) in learning)
 
 
-def make_optimizer(groups: list[Group], lr: float, weight_decay: float) -> Adam:
-    """Return Adam over the groups, each at its own rate."""
+def make_optimizer(
+    groups: list[Group], lr: float, weight_decay: float, optim: str = "adam", momentum: float = 0.0
+) -> torch.optim.Optimizer:
+    """Return Adam, or SGD with its momentum, over the groups, each at its own rate."""
     settings = [{"params": g.parameters, "lr": lr * g.factor, "name": g.name} for g in groups]
+    if optim == "sgd":
+        return SGD(settings, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
     return Adam(settings, lr=lr, weight_decay=weight_decay, fused=True)
 
 
@@ -72,25 +77,51 @@ class Schedule(Protocol):
     def factor(self, epoch: int) -> float:
         """Return the share of the run's rate that an epoch, counted from 1, learns at."""
 
+    def text(self) -> str:
+        """Return in words when the rate changes."""
+
 
 class Steps(NamedTuple):
-    """A learning rate that drops to a tenth at each milestone; without any it is constant.
+    """A learning rate that drops by a factor at each milestone; without any it is constant.
 
     A milestone counts trained epochs: with milestone 60, epoch 61 is the first at the lower rate.
     """
 
     milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
 
     def factor(self, epoch: int) -> float:
-        """Return 0.1 to the number of milestones passed in an epoch, counted from 1."""
-        return 0.1 ** sum(epoch - 1 >= milestone for milestone in self.milestones)
+        """Return gamma to the number of milestones passed in an epoch, counted from 1."""
+        return self.gamma ** sum(epoch - 1 >= milestone for milestone in self.milestones)
+
+    def text(self) -> str:
+        """Return in words when the rate drops, and how far."""
+        if not self.milestones:
+            return "the rate stays as it is"
+        epochs = "epoch " if len(self.milestones) == 1 else "epochs "
+        epochs += " and ".join(map(str, self.milestones))
+        return f"the rate is multiplied by {self.gamma:g} after {epochs}"
 
 
 def schedule_of(config: Config) -> Schedule:
-    """Return dpc-rnn's constant rate, or lc-rnn's milestones for the data set and image size."""
-    if config.is_dpc:
-        return Steps()
-    return Steps(CATALOGUE[config.dataset].milestones[config.img_dim >= LARGE_IMAGE])
+    """Return the drops that --schedule names.
+
+    Without it they are none for dpc-rnn, and for lc-rnn the published ones, which depend on the
+    data set and the image size.
+    """
+    epochs = milestones(config)
+    if epochs is None and config.is_dpc:
+        epochs = ()
+    if epochs is None:
+        epochs = CATALOGUE[config.dataset].milestones[config.img_dim >= LARGE_IMAGE]
+    return Steps(epochs, config.lr_gamma)
+
+
+def optimizer_text(config: Config) -> str:
+    """Return in words how a run learns: the optimizer, its settings, and when the rate drops."""
+    momentum = f"momentum {config.momentum:g} and " if config.optim == "sgd" else ""
+    settings = f"{momentum}weight decay {config.weight_decay:g}"
+    return f"{config.optim} with {settings}; {schedule_of(config).text()}"
 
 
 def set_rates(optimizer: torch.optim.Optimizer, groups: list[Group], lr: float) -> None:

@@ -68,27 +68,46 @@ def check_classes(stored: list[str], classes: list[str], told: str) -> None:
 
 
 def restore_optimizer(content: dict[str, Any], learner: Learner) -> None:
-    """Restore Adam's moments, if it has stepped; its settings are those of the configuration.
+    """Restore the optimizer's state, if it has stepped; its settings are the configuration's.
 
-    Raises MisfitError unless they are those of the same parameters.
+    Raises MisfitError unless it is the state of this optimizer and of the same parameters.
     """
     own, stored = learner.optimizer.state_dict()["param_groups"], content["optimizer"]
-    if [group["params"] for group in own] != [g["params"] for g in stored["param_groups"]]:
-        raise MisfitError(f"optimizer.param_groups is {shown(stored['param_groups'])}")
-    moments = {}
-    for index, parameter in enumerate(
-        parameter for group in learner.optimizer.param_groups for parameter in group["params"]
-    ):
-        like = ([parameter.dtype], parameter.shape)
-        moments[index] = {
-            "step": Annotated[Tensor, Form([torch.float32], [], least=0)],
-            "exp_avg": Annotated[Tensor, Form(*like)],
-            "exp_avg_sq": Annotated[Tensor, Form(*like, least=0)],
-        }
-    state = stored["state"] and typed(stored["state"], moments, "optimizer.state")
+    there = stored["param_groups"]
+    if [group["params"] for group in own] != [group["params"] for group in there]:
+        raise MisfitError(f"optimizer.param_groups is {shown(there)}")
+    if (before := kinds(there)) != (now := kinds(own)):
+        raise MisfitError(f"its optimizer is {' and '.join(before)}, and this run's is {now.pop()}")
+    parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
+    forms = {i: form for i, p in enumerate(parameters) if (form := state_form(p, own[0]))}
+    state = stored["state"] and typed(stored["state"], forms, "optimizer.state")
+    for index, values in state.items():
+        for name, value in values.items():
+            if value.shape == parameters[index].shape:  # fused kernels need the weight's layout
+                values[name] = torch.empty_like(parameters[index]).copy_(value)
     learner.optimizer.load_state_dict({"state": state, "param_groups": own})
     if content["scaler"] and learner.scaler.is_enabled():
         learner.scaler.load_state_dict(typed(content["scaler"], ScalerState, "scaler"))
+
+
+def kinds(groups: list[dict[str, Any]]) -> set[str]:
+    """Return what the groups of an optimizer's parameters learn by, in words."""
+    return {
+        f"sgd with momentum {group['momentum']:g}" if "momentum" in group else "adam"
+        for group in groups
+    }
+
+
+def state_form(parameter: Tensor, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the form of what an optimizer keeps of a parameter: nothing for plain SGD."""
+    like = ([parameter.dtype], parameter.shape)
+    if "momentum" in settings:
+        return {"momentum_buffer": Annotated[Tensor, Form(*like)]} if settings["momentum"] else {}
+    return {
+        "step": Annotated[Tensor, Form([torch.float32], [], least=0)],
+        "exp_avg": Annotated[Tensor, Form(*like)],
+        "exp_avg_sq": Annotated[Tensor, Form(*like, least=0)],
+    }
 
 
 def restore_random_state(states: list[dict[str, Tensor]], learner: Learner) -> None:

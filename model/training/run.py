@@ -14,7 +14,7 @@ from model.training.loop import (
     train_epoch,
 )
 from model.training.meter import Meter
-from model.training.optimizer import schedule_of, set_rates
+from model.training.optimizer import optimizer_text, schedule_of, set_rates
 from model.training.recording import Recorder, record
 from model.training.rows import record_accuracies
 from model.training.saving import Saver, State
@@ -76,6 +76,7 @@ class TrainingRun:
             for group in self.learner.groups:
                 rate = self.config.lr * group.factor
                 log.info("training %s: %d parameters at rate %g", group.name, group.size, rate)
+            log.info("%s", optimizer_text(self.config))
             if self.saver.state.epoch >= 0:
                 self.saver.resume()
                 self.look_at_checkpoints()

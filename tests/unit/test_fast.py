@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from model.dpc import DPC_RNN
-from model.fast.adam import Adam
 from model.fast.batch_norm import BatchNorm3d
+from model.fast.optimizers import SGD, Adam
 from model.fast.resnet_2d3d import FastResNet2d3d
 from model.lc import LC_RNN
 from model.losses import contrast
@@ -111,18 +111,27 @@ def test_batch_norm_counts_repeated_frames(in_parts, momentum):
         )
 
 
-def test_adam_is_torchs():
+@pytest.mark.parametrize(
+    ("kinds", "options"),
+    [
+        ((Adam, torch.optim.Adam), {}),
+        ((SGD, torch.optim.SGD), {"momentum": 0.9}),
+        ((SGD, torch.optim.SGD), {"momentum": 0.0}),
+    ],
+)
+def test_an_optimizer_is_torchs(kinds, options):
     torch.manual_seed(0)
     start = torch.randn(50, dtype=torch.float64)
     values = []
-    for kind in (Adam, torch.optim.Adam):
+    for kind in kinds:
         weight = nn.Parameter(start.clone())
-        optimizer = kind([weight], lr=1e-2, weight_decay=1e-3, fused=True)
+        optimizer = kind([weight], lr=1e-2, weight_decay=1e-3, fused=True, **options)
         for step in range(1, 6):
             (weight.square() * torch.arange(50) * step).sum().backward()
             optimizer.step()
             optimizer.zero_grad()
-        again = kind([weight], lr=1e-2, weight_decay=1e-3, fused=True)
+        again = kind([weight], lr=1e-2, weight_decay=1e-3, fused=True, **options)
         again.load_state_dict(optimizer.state_dict())
-        values.append({"weight": weight.detach(), **again.state_dict()["state"][0]})
+        values.append({"weight": weight.detach(), **again.state_dict()["state"].get(0, {})})
     assert_equal(*values)
+    assert len(values[0]) == {Adam: 4, SGD: 1 + bool(options.get("momentum"))}[kinds[0]]

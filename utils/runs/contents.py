@@ -16,10 +16,17 @@ Generator = Annotated[Tensor, Form([torch.uint8], [None])]  # the state of one
 Phase = Annotated[str, ("expected", "unexpected").__contains__]
 
 
-class ParameterGroup(TypedDict):
-    """The parameters of an optimizer's group; a run's settings are those of its configuration."""
-
+class _Parameters(TypedDict):
     params: list[Count]
+
+
+class ParameterGroup(_Parameters, total=False):
+    """The parameters of an optimizer's group, and SGD's momentum, which Adam hasn't.
+
+    The other settings are those of the run's configuration.
+    """
+
+    momentum: Share
 
 
 class OptimizerState(TypedDict):
