@@ -12,7 +12,11 @@ from utils.runtime.precision import full_precision
 
 
 class LC_RNN(nn.Module):  # noqa: N801  (the published name)
-    """A classifier of clips of N = num_seq_in blocks; `backbone` as in DPC_RNN."""
+    """A classifier of clips of N = num_seq_in blocks; `backbone` as in DPC_RNN.
+
+    With `l2_norm` each context is divided by its length before the batch norm, as in the linear
+    probe of CoCLR (Han et al. 2020).
+    """
 
     def __init__(
         self,
@@ -23,12 +27,14 @@ class LC_RNN(nn.Module):  # noqa: N801  (the published name)
         num_classes: int,
         dropout: float = 0.5,
         backbone: Callable[[str, bool], ResNet2d3d] = ResNet2d3d,
+        l2_norm: bool = False,
     ):
         super().__init__()
         self.block_shape = (num_seq_in, 3, seq_len, img_dim, img_dim)
         self.backbone = backbone(net, True)
         size = self.backbone.feature_size
         self.agg = ConvGRU(size)
+        self.l2_norm = l2_norm
         self.final_bn = nn.BatchNorm1d(size)
         linear = nn.Linear(size, num_classes)
         self.final_fc = nn.Sequential(nn.Dropout(dropout), linear)
@@ -54,5 +60,8 @@ class LC_RNN(nn.Module):  # noqa: N801  (the published name)
         """Return logits `[B, classes]` and context `[B, F]` of features `[B, N, F, D, D]`."""
         hidden = self.agg(features)  # [B, F, D, D]
         with full_precision(hidden) as (hidden,):
-            context = self.final_bn(hidden.mean(dim=(2, 3)))  # [B, F]
+            context = hidden.mean(dim=(2, 3))  # [B, F]
+            if self.l2_norm:
+                context = functional.normalize(context, dim=1)  # [B, F], of length 1
+            context = self.final_bn(context)  # [B, F]
             return self.final_fc(context), context  # [B, classes], [B, F]

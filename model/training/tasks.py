@@ -190,7 +190,7 @@ def build_task(
         predictor = DPC_RNN(*sizes, config.pred_step, config.track_bn, backbone)
         loss = contrast if config.plain else contrast_in_blocks
         return ContrastiveTask(predictor, processes if config.gather_negatives else ALONE, loss)
-    classifier = LC_RNN(*sizes, num_classes, config.dropout, backbone)
+    classifier = LC_RNN(*sizes, num_classes, config.dropout, backbone, config.l2_norm)
     if whole_videos:
         return WholeVideoTask(classifier, config.batch_size)
     return ClassificationTask(classifier)

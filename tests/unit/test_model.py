@@ -158,3 +158,29 @@ def test_the_number_of_positions_is_rounded_up():
 def test_clips_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="the model takes"):
         DPC_RNN("resnet18", 32, 1, 5, 1)(torch.zeros(2, 2, 3, 4, 32, 32))
+
+
+@pytest.mark.usefixtures("narrow_backbone")
+@pytest.mark.parametrize("trains", [False, True])
+def test_l2_norm_gives_each_context_length_one_before_the_batch_norm(trains):
+    torch.manual_seed(0)
+    model = LC_RNN("resnet18", 64, 3, 5, 7, 0.0, l2_norm=True).double()
+    plain = LC_RNN("resnet18", 64, 3, 5, 7, 0.0).double()
+    plain.load_state_dict(model.state_dict())  # the same names and shapes
+    features = torch.randn(4, 3, model.backbone.feature_size, 2, 2, dtype=torch.float64)
+    features, again = (features.clone().requires_grad_() for _ in range(2))
+    model.train(trains).agg.eval()
+    plain.train(trains).agg.eval()
+    logits, context = model.classify(features)
+    pooled = plain.agg(again).mean(dim=(2, 3))
+    expected = plain.final_bn(pooled / pooled.square().sum(dim=1, keepdim=True).sqrt())
+    assert torch.allclose(context, expected, rtol=1e-10)
+    assert torch.allclose(logits, plain.final_fc(expected), rtol=1e-10)
+    assert not torch.allclose(context, plain.classify(again)[1], rtol=1e-2)
+    weight = torch.randn(4, 7, dtype=torch.float64)
+    (logits * weight).sum().backward()
+    (plain.final_fc(expected) * weight).sum().backward()
+    assert torch.allclose(features.grad, again.grad, rtol=1e-8, atol=1e-14)
+    for one, other in zip(model.parameters(), plain.parameters(), strict=True):
+        assert (one.grad is None) == (other.grad is None)
+        assert one.grad is None or torch.allclose(one.grad, other.grad, rtol=1e-8, atol=1e-12)

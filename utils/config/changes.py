@@ -90,7 +90,7 @@ def tested_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> Conf
                 f"--test {typed['test']}: is a dpc-rnn, which has no classifier; finetune it first "
                 "(--model lc-rnn --pretrained)"
             )
-        for name in ("model", "net", "track_bn"):
+        for name in ("model", "net", "track_bn", "l2_norm"):
             if typed.get(name, getattr(base, name)) != getattr(base, name):
                 raise UsageError(
                     f"--{name} {typed[name]}: the checkpoint to test has {getattr(base, name)}; "
