@@ -48,6 +48,7 @@ def run_name(config: Config, seed_typed: bool) -> str:
         f"len{config.seq_len}",
         f"ds{config.ucf_hmdb_ms_ds}" if info.stride is None else "",
         f"train-{config.train_what}",
+        "" if config.optim == Config.optim else config.optim,
         f"seed{config.seed}" if seed_typed else "",
         config.suffix,
         f"pt-{checkpoint_stem(config.pretrained)}" if config.pretrained else "",
