@@ -15,6 +15,9 @@ TOLD_BY_A_CHECKPOINT = "dataset split net img_dim num_seq_in seq_len ucf_hmdb_ms
 # the groups of flags that tell what an analysis' clips and network are, but for those flags that
 # make no difference to it: U images are on in it from the start, and dropout is off
 RECORDED_GROUPS, NOT_RECORDED = ("data", "Gabors", "model"), {"unexp_epoch", "dropout"}
+# flags of a later version that decide about it, too: at their defaults they are left out, so that
+# analyses from before them stay what they are
+RECORDED_LATER = {"label_share", "l2_norm", "augm"}
 # technical flags that say how long or where a run is trained
 OF_TRAINING = {"num_epochs", "output_dir"}
 
@@ -118,8 +121,9 @@ def recorded_settings(config: Config) -> dict[str, Any]:
         name
         for name, field in FIELDS.items()
         if field.metadata["group"] in RECORDED_GROUPS
-        and name in fields_on_resume("fixed", "free") - NOT_RECORDED
+        and name in fields_on_resume("fixed", "free") - NOT_RECORDED - RECORDED_LATER
     ]
+    names += [n for n in sorted(RECORDED_LATER) if getattr(config, n) != FIELDS[n].default]
     return {name: getattr(config, name) for name in ("model", "seed", "batch_size", *names)}
 
 
