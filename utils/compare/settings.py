@@ -137,6 +137,8 @@ def rank(value: Any) -> tuple[int, float, str]:
 
 def told(name: str, text: str) -> str:
     """Return a flag with its value in words, such as `lr 0.001`, `roll` or `without roll`."""
+    if (name, text) == ("schedule", ""):
+        return "the model's own schedule"
     if text == "True":
         return name
     return f"without {name}" if text in ("", "False") else f"{name} {text}"

@@ -74,7 +74,8 @@ def resumed_config(stored: Config, typed: dict[str, Any]) -> Config:
                 f"--U_prob {after:g}: the run to resume has {before:g}, and other classes with it; "
                 "start a new run"
             )
-        log.info("--%s: %s instead of %s", name, after, before)
+        usual = before == "" or before is None
+        log.info("--%s: %s instead of %s", name, after, "the default" if usual else before)
     defaults = {name: FIELDS[name].default for name in starts}
     return dataclasses.replace(stored, **{**defaults, **typed})
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from utils.config.checks import check_text
 from utils.config.flags import FIELDS, FLOATS, Config, normalised_names
-from utils.config.presets import PRESETS, with_preset
+from utils.config.presets import PRESETS, presets_text, with_preset
 from utils.errors import UsageError
 from utils.files import reason
 
@@ -23,6 +23,7 @@ EPILOG = """examples:
   run_model.py --resume RUN_FOLDER --num_epochs 20
   run_model.py --dataset k400 --num_epochs 100 --resume auto
   run_model.py --model lc-rnn --dataset ucf101 --train_what ft --pretrained CHECKPOINT
+  run_model.py --preset linear-probe --dataset ucf101 --pretrained CHECKPOINT
   run_model.py --test CHECKPOINT --test_crops 10
   run_model.py --retrieve CHECKPOINT --dataset ucf101
   run_model.py --extract CHECKPOINT --video clip.mp4
@@ -91,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="run_model.py",
         usage="run_model.py [flags]",
         description="Dense Predictive Coding on videos and Gabor stimuli: train, finetune, test.",
-        epilog=EPILOG,
+        epilog=EPILOG + presets_text(),
         formatter_class=partial(RawDescriptionHelpFormatter, max_help_position=32, width=110),
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
@@ -120,10 +121,8 @@ def build_parser() -> argparse.ArgumentParser:
         groups[meta["group"]].add_argument(*names, **options)
     num_seq = "the original's spelling: blocks seen and predicted (dpc-rnn), seen (lc-rnn)"
     groups["data"].add_argument("--num_seq", type=int, metavar="N", help=num_seq)
-    presets = "; ".join(f"{name}: {recipe.help}" for name, recipe in PRESETS.items())
-    groups["training"].add_argument(
-        "--preset", metavar="NAME", type=typed_text, help=f"set several flags at once. {presets}"
-    )
+    preset = f"set several flags at once, as told below: {' or '.join(PRESETS)}"
+    groups["training"].add_argument("--preset", metavar="NAME", type=typed_text, help=preset)
     # of older launchers of processes
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
@@ -146,11 +145,11 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         raise UsageError("--reset_lr: once only, with --resume RUN_FOLDER rather than auto")
     if len(starts) > 1:
         raise UsageError(f"--{' and --'.join(starts)}: take at most one of them")
-    if "preset" in typed and starts and starts != ["pretrained"]:
+    if "preset" in typed and starts not in ([], ["pretrained"]) and typed.get("resume") != AUTO:
         raise UsageError(f"--preset: is for new runs, and --{starts[0]} takes what is there")
     if "schedule" in typed:
         typed["schedule"] = " ".join(typed["schedule"])
-    typed = normalised_names(with_preset(typed))
+    typed = with_preset(normalised_names(typed))
     if "num_seq" in typed:
         if "num_seq_in" in typed:
             raise UsageError("--num_seq and --num_seq_in: take one of them")

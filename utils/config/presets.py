@@ -1,5 +1,6 @@
 """Recipes: the flags that --preset sets together."""
 
+from textwrap import fill, indent
 from typing import Any, NamedTuple
 
 from utils.errors import UsageError
@@ -43,10 +44,23 @@ PRESETS = {
 }
 
 
+def presets_text() -> str:
+    """Return what each preset sets, in lines for --help."""
+    lines = ["\npresets; flags that are typed beside one win:"]
+    for name, recipe in PRESETS.items():
+        flags = [
+            f"--{flag}" if value is True else f"--{flag} {value}"
+            for flag, value in recipe.flags.items()
+        ]
+        told = fill(" ".join(flags), 100, break_on_hyphens=False)
+        lines += [f"  {name}: {recipe.help}", indent(told, " " * 4)]
+    return "\n".join(lines)
+
+
 def with_preset(typed: dict[str, Any]) -> dict[str, Any]:
     """Return the flags with those that --preset sets in its place; typed ones win.
 
-    Raises UsageError for an unknown name.
+    Raises UsageError for an unknown name, and for a preset of the other model.
     """
     if "preset" not in typed:
         return typed
@@ -54,4 +68,7 @@ def with_preset(typed: dict[str, Any]) -> dict[str, Any]:
     if name not in PRESETS:
         raise UsageError(f"--preset {name}: unknown; take {' or '.join(PRESETS)}")
     rest = {flag: value for flag, value in typed.items() if flag != "preset"}
+    model = PRESETS[name].flags["model"]
+    if rest.get("model", model) != model:
+        raise UsageError(f"--preset {name}: is for {model}; leave --model {rest['model']} out")
     return {**PRESETS[name].flags, **rest}
