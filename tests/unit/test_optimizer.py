@@ -1,6 +1,8 @@
 """SGD and schedules: steps, words, and what a checkpoint gives back."""
 
+import re
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,10 +20,12 @@ from model.training.optimizer import (
     set_rates,
 )
 from model.training.restoring import restore_optimizer
+from utils.config.datasets import CATALOGUE
 from utils.config.flags import Config
 from utils.runs.structure import MisfitError
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
+PAGE = Path(__file__).parents[2] / "model" / "README.md"
 SGD_FLAGS = {"optim": "sgd", "lr": 0.01, "momentum": 0.9}
 
 
@@ -94,6 +98,14 @@ def test_the_rate_drops_after_the_epochs_of_the_schedule(flags, steps, rates):
 def test_the_published_drops_are_the_same_floats_as_ever():
     schedule = schedule_of(Config(model="lc-rnn"))
     assert [schedule.factor(epoch) for epoch in (60, 61, 81)] == [0.1**0, 0.1**1, 0.1**2]
+
+
+def test_the_page_lists_the_milestones_of_each_data_set():
+    rows = re.findall(r"^\| (\w+) \| (\d+) (\d+) \| (\d+) (\d+) \|$", PAGE.read_text(), re.M)
+    listed = {name: tuple(map(int, epochs)) for name, *epochs in rows}
+    assert listed == {
+        info.name: (*info.milestones[0], *info.milestones[1]) for info in CATALOGUE.values()
+    }
 
 
 @pytest.mark.parametrize(
