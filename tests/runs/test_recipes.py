@@ -79,6 +79,11 @@ def test_what_is_typed_beside_a_preset_wins(flags, changed):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
+        (["--momentum", "0.5"], "--momentum: is for --optim sgd; add that, or leave it out"),
+        (["--schedule", "80", "60"], "--schedule 80 60: takes epochs that increase"),
+        (["--schedule", "60", "none"], "--schedule 60 none: takes epochs that increase"),
+        (["--schedule", "0", "60"], "--schedule 0 60: epochs count from 1"),
+        (["--lr_gamma", "0"], "--lr_gamma 0: must be above 0 and at most 1"),
         (["--preset", "fast"], "--preset fast: unknown; take linear-probe or dpc-long"),
         (["--preset", "linear-probe", "--resume", "x"], "--preset: is for new runs, and --resume"),
         (["--preset", "linear-probe", "--test", "x"], "--preset: is for new runs, and --test"),
@@ -89,7 +94,7 @@ def test_what_is_typed_beside_a_preset_wins(flags, changed):
         ),
     ],
 )
-def test_a_preset_that_does_not_fit_gets_one_line(flags, told, capsys):
+def test_a_recipe_that_makes_no_sense_gets_one_line(flags, told, capsys):
     assert run(*flags) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line

@@ -72,6 +72,8 @@ def check_evaluations(config: Config) -> None:
 def check_recipe(config: Config) -> None:
     """Raise UsageError for a way to learn that is the other model's, or no way at all."""
     milestones(config)
+    if config.optim != "sgd" and config.momentum != Config.momentum:
+        raise UsageError("--momentum: is for --optim sgd; add that, or leave it out")
     if config.is_dpc:
         for name in ("label_share", "augm", "l2_norm"):
             if getattr(config, name) != FIELDS[name].default:
