@@ -1,4 +1,4 @@
-"""Draw the pictures of a run, or of a test, again, from the records in its folder.
+"""Draw the pictures of a run, a test or a retrieval again, from the records in its folder.
 
 With --epoch or --mode, draw only the confusion matrices of one epoch, under names that tell which.
 """
@@ -23,7 +23,9 @@ from utils.runtime.commands import run_command
 def main(arguments: list[str]) -> int:
     """Draw, print the pictures' paths, and return the exit status."""
     parser = Parser(prog=NAME, description=__doc__)
-    parser.add_argument("folder", type=typed_path, help="folder of a run, or of a test in it")
+    parser.add_argument(
+        "folder", type=typed_path, help="folder of a run, or of a test or a retrieval in it"
+    )
     parser.add_argument("--epoch", type=int, metavar="N", help="epoch of the matrices [the last]")
     modes = ("train", "val", "test")
     parser.add_argument("--mode", choices=modes, help="mode of the matrices [test, else val]")

@@ -1,4 +1,4 @@
-"""From the records in a run's folder, or in a test's folder, to the pictures beside them."""
+"""From the records in a folder of a run, a test or a retrieval to the pictures beside them."""
 
 import warnings
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from utils.errors import RunError, UsageError
 from utils.files import reason
-from utils.plots import breakdowns, confusion_matrices, curves, figures, scores
+from utils.plots import breakdowns, confusion_matrices, curves, figures, retrieval, scores
 from utils.plots.breakdowns import Shown
 from utils.plots.tables import Records, read_records
 
@@ -23,6 +23,11 @@ def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
 
     Raises UsageError where there are no records, RunError where the disk fails.
     """
+    if retrieval.is_retrieval(folder):
+        make = partial(
+            retrieval.draw_retrieval, retrieval.read_shown(folder), retrieval.read_title(folder)
+        )
+        return draw([(retrieval.NAME, make)], folder, backend)
     return draw(list_pictures(read_records(folder)), folder, backend)
 
 
