@@ -178,6 +178,6 @@ def preset_of(config: Config, mode: str, flip: bool = True) -> Preset:
     bilinear = config.resize == "bilinear"
     if config.no_augm:
         return Preset(config.img_dim, bilinear)
-    if config.is_dpc:
+    if config.is_dpc and mode != "test":
         return DPC_PRESETS[CATALOGUE[config.dataset].dpc_preset](config.img_dim, bilinear)
     return lc_preset(mode, config.img_dim, bilinear, flip)

@@ -16,7 +16,7 @@ from utils.runtime.device import Runtime
 from utils.samples import Samples
 
 
-def build_gabors(config: Config, mode: str) -> Samples:
+def build_gabors(config: Config, mode: str, whole: bool = False) -> Samples:
     """Build the Gabor stimuli of a mode; raises UsageError for an unknown design."""
     design = DESIGNS.get(config.gabor_design)
     if design is None:
@@ -43,21 +43,21 @@ def build_gabors(config: Config, mode: str) -> Samples:
             per_clip=config.diff_possizes,
             own_U=config.diff_U_possizes or design.own_U_layout,
         ),
-        preset=preset_of(config, mode, flip=False),
+        preset=preset_of(config, "test" if whole else mode, flip=False),
     )
 
 
-def build_videos(config: Config, mode: str) -> Samples:
+def build_videos(config: Config, mode: str, whole: bool) -> Samples:
     """Build the clips or whole videos of a mode; raises UsageError."""
     from dataset.video_splits import video_dataset  # needs OpenCV, which Gabors do without
 
-    return video_dataset(config, mode)
+    return video_dataset(config, mode, whole)
 
 
 class Kind(NamedTuple):
     """How data sets of a kind are built, and the remedy where one is smaller than a batch."""
 
-    build: Callable[[Config, str], Samples]
+    build: Callable[[Config, str, bool], Samples]
     remedy: str
 
 
@@ -69,9 +69,13 @@ KINDS = {
 }
 
 
-def build_dataset(config: Config, mode: str) -> Samples:
-    """Build the data set of a mode (train, val, test); raises UsageError."""
-    return KINDS[CATALOGUE[config.dataset].kind].build(config, mode)
+def build_dataset(config: Config, mode: str, whole: bool = False) -> Samples:
+    """Build the data set of a mode (train, val, test); raises UsageError.
+
+    With `whole`, samples are as in a test, whatever the mode and the model: whole videos, or clips
+    of Gabors, without any random augmentation.
+    """
+    return KINDS[CATALOGUE[config.dataset].kind].build(config, mode, whole)
 
 
 def build_analysed_loader(config: Config, runtime: Runtime) -> ClipLoader:
@@ -109,20 +113,21 @@ def build_analysed_loader(config: Config, runtime: Runtime) -> ClipLoader:
     return loader_of(samples, order, config, runtime)
 
 
-def build_loader(config: Config, mode: str, runtime: Runtime) -> ClipLoader:
+def build_loader(config: Config, mode: str, runtime: Runtime, whole: bool = False) -> ClipLoader:
     """Build the loader of a mode; raises UsageError if the data set is smaller than one batch.
 
     dpc-rnn takes whole batches only, since their size is part of its task, except for data sets
     that keep a smaller last one. lc-rnn trains on whole batches, and counts every item once in
-    validation and test; whole videos come one by one. Several processes share each batch.
+    validation and test; whole videos come one by one. Several processes share each batch. With
+    `whole`, samples are as in a test, every item once and in order.
     """
     info = CATALOGUE[config.dataset]
-    samples = build_dataset(config, mode)
+    samples = build_dataset(config, mode, whole)
     processes = runtime.processes
     batch_size = processes.round_up(config.batch_size)
-    even = config.is_dpc or mode == "train"
+    even = not whole and (config.is_dpc or mode == "train")
     fewest = batch_size if even else 1
-    if config.is_dpc and info.smallest_batch:
+    if even and config.is_dpc and info.smallest_batch:
         fewest = info.smallest_batch * processes.count
     if len(samples) < fewest:
         raise UsageError(
@@ -134,7 +139,7 @@ def build_loader(config: Config, mode: str, runtime: Runtime) -> ClipLoader:
         1 if samples.whole_videos else batch_size,
         seed=config.seed,
         mode=mode,
-        shuffle=mode == "train" or (mode == "val" and config.is_dpc),
+        shuffle=not whole and (mode == "train" or (mode == "val" and config.is_dpc)),
         fewest=fewest,
         even=even,
         processes=processes,

@@ -22,8 +22,9 @@ class Split(NamedTuple):
     classes: tuple[str, ...]
 
 
-def video_dataset(config: Config, mode: str) -> Videos:
-    """Build the clips of a mode (train, val), or whole videos (test); raises UsageError."""
+def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
+    """Build the clips of a mode, or its whole videos, as in mode test; raises UsageError."""
+    whole = whole or mode == "test"
     info = CATALOGUE[config.dataset]
     split = read_split(config, mode)
     options = VideoOptions(
@@ -32,12 +33,12 @@ def video_dataset(config: Config, mode: str) -> Videos:
         N=config.num_blocks,
         L=config.seq_len,
         ds=info.stride or config.ucf_hmdb_ms_ds,
-        preset=preset_of(config, mode),
+        preset=preset_of(config, "test" if whole else mode),
         pad_short=config.pad_short,
-        redraw=mode == "train",
+        redraw=mode == "train" and not whole,
         records_predictions=not config.is_dpc and mode != "train",
     )
-    kind = WholeVideos if mode == "test" else VideoClips
+    kind = WholeVideos if whole else VideoClips
     dataset = kind(split.videos, split.classes, options)
     if not len(dataset):
         raise UsageError(
