@@ -93,6 +93,29 @@ def make_test(
     return folder
 
 
+def make_retrieval(
+    parent: Path,
+    config: Config,
+    checkpoint: str,
+    values: Mapping[str, float],
+    name: str = "",
+    **changes: Any,
+) -> Path:
+    """Make the retrieval of a checkpoint's path, or of `random`, with the values of its measures.
+
+    The chance of each is a tenth of its value.
+    """
+    stem = Path(checkpoint).name.removesuffix(".pth.tar")
+    folder = parent / (name or f"retrieve_{stem}")
+    write_folder(folder, replace(config, retrieve=checkpoint, unexp_epoch=1, **changes))
+    rows = [
+        {"measure": measure, "value": value, "chance": value / 10, "evaluated": 8, "gallery": 24}
+        for measure, value in values.items()
+    ]
+    pd.DataFrame(rows).to_csv(folder / "evaluations.csv", index=False)
+    return folder
+
+
 def analyse(run: Path, values: Mapping[tuple[int, str, str, str], float]) -> None:
     """Make a run's usi.csv: mean USI by epoch, when, module and kind; |USI| is half more.
 

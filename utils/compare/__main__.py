@@ -1,7 +1,7 @@
 """Compare runs: group them by configuration, seed aside, and show mean ± sd of each group.
 
-Writes comparison.csv (all numbers), summary.csv (the last and best epochs, analyses, tests) and
-figures, and prints the summary. The flags that differ between groups are the legend.
+Writes comparison.csv (all numbers), summary.csv (the last and best epochs, analyses, tests,
+retrievals) and figures, and prints the summary. The flags that differ between groups are the legend.
 """
 
 from utils.errors import tell_failed_imports
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog=NAME, description=__doc__)
     parser.add_argument(
         "folders", type=typed_path, nargs="+", metavar="FOLDER",
-        help="folder of a run, of a test in it, or one that holds such folders",
+        help="folder of a run, of a test or retrieval in it, or one that holds such folders",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=typed_path, metavar="DIR",

@@ -1,4 +1,4 @@
-"""The runs to compare: found in folders, each with the tests of its checkpoints."""
+"""The runs to compare: found in folders, each with the tests and retrievals of its checkpoints."""
 
 import os
 import re
@@ -21,14 +21,19 @@ OF_THE_RUN = {"seed", "pretrained", "unexp_epoch", "wd", "dropout", "suffix"}  #
 
 
 class Test(NamedTuple):
-    """The folder of a test, and what was tested: `best`, `epoch8`, with data flags of its own."""
+    """The folder of a test, and what was tested: `best`, `epoch8`, with data flags of its own.
+
+    `crops`: of each frame. `retrieves`: it is a retrieval, which evaluates stored features.
+    """
 
     folder: Path
     what: str
+    crops: int = 1
+    retrieves: bool = False
 
 
 class Run(NamedTuple):
-    """A run with its tests, or tests of weights whose run is not known.
+    """A run with its tests, or tests of weights whose run is not known or had other videos.
 
     `own`: whether the run's own records are compared; else those of its tests alone.
     """
@@ -114,10 +119,14 @@ def _add(runs: dict[Path, Run], folder: Path, problems: list[str]) -> bool:
         config = config_in(folder)
         of, run_config = folder, config
         tests: tuple[Test, ...] = ()
-        if config.test:
-            run = _run_of_test(folder, config)
-            of, run_config = (folder, config) if run is None else (run, config_in(run))
-            tests = (Test(folder, _tested(config, run_config)),)
+        if config.extract:
+            return False  # features, which are no numbers to compare
+        if checkpoint := config.test or config.retrieve:
+            run = _run_of_test(folder, checkpoint)
+            if run is not None and _belongs(config, config_in(run)):
+                of, run_config = run, config_in(run)
+            what = _tested(checkpoint, config, run_config)
+            tests = (Test(folder, what, config.test_crops, bool(config.retrieve)),)
     except UsageError as error:
         problems.append(str(error))
         return False
@@ -125,21 +134,30 @@ def _add(runs: dict[Path, Run], folder: Path, problems: list[str]) -> bool:
     before = runs.get(real, Run(real, run_config, False, ()))
     known = {os.path.realpath(test.folder) for test in before.tests}
     new = tuple(test for test in tests if os.path.realpath(test.folder) not in known)
-    runs[real] = before._replace(own=before.own or not config.test, tests=before.tests + new)
+    runs[real] = before._replace(own=before.own or not tests, tests=before.tests + new)
     return True
 
 
-def _run_of_test(folder: Path, config: Config) -> Path | None:
+def _belongs(config: Config, run: Config) -> bool:
+    """Whether a test or retrieval counts as one of the run's own.
+
+    A retrieval among other videos than the run learned from does not: three splits, searched by the
+    features of one run, are three repetitions.
+    """
+    return not config.retrieve or (config.dataset, config.split) == (run.dataset, run.split)
+
+
+def _run_of_test(folder: Path, checkpoint: str) -> Path | None:
     """Return the run folder that a test lies in, or the one of its checkpoint, if there is one."""
     parent = Path(os.path.realpath(folder)).parent
     if is_run_folder(parent):
         return parent
-    return None if config.test == RANDOM else run_folder_of(Path(config.test))
+    return None if checkpoint == RANDOM else run_folder_of(Path(checkpoint))
 
 
-def _tested(config: Config, run: Config) -> str:
+def _tested(checkpoint: str, config: Config, run: Config) -> str:
     """Return which checkpoint was tested, and the data flags in which the test differs."""
-    told = [checkpoint_kind(config.test)]
+    told = [checkpoint_kind(checkpoint)]
     for name in sorted(fields_on_resume("fixed", "free") - OF_THE_RUN):
         value = getattr(config, name)
         if value != getattr(run, name):

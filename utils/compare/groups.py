@@ -32,7 +32,7 @@ class Group(NamedTuple):
     @property
     def label(self) -> str:
         """Return a text such as `lr 0.001, without roll`; empty for a group that is alone."""
-        return ", ".join(told(name, text) for name, text in self.flags.items())
+        return ", ".join(dict.fromkeys(told(name, text) for name, text in self.flags.items()))
 
     @property
     def onset(self) -> float | None:
@@ -92,7 +92,7 @@ def _without_copies(members: Sequence[_Member], by: Sequence[str]) -> list[_Memb
     for member in members:
         config = member.measured.run.config
         same = (*(member.settings[n] for n in (*IDENTIFYING, *by)), config.seed)
-        same += (config.pretrained, config.test)
+        same += (config.pretrained, config.test, config.retrieve)
         other = kept.setdefault(same, member)
         if other is not member:
             less, more = sorted((other, member), key=lambda one: one.measured.last)

@@ -52,7 +52,7 @@ def grid_of(
     legend = LINE * (len(lines) + MORE_ENTRIES) + GAP * entries
     height = max(PANEL[1] * rows + 0.45, legend + 0.3)
     figure = Figure((width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=sharey)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex="col", sharey=sharey)
 
 
 def labels(comparison: Comparison) -> list[str]:

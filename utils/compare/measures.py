@@ -1,4 +1,4 @@
-"""What is compared: each number that the records of a run, its tests and its analysis hold."""
+"""What is compared: each number that records of a run, its tests and its analysis hold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from utils.compare.found import Run, Test, kept
 from utils.errors import UsageError
 from utils.logs import log
 from utils.plots import breakdowns
+from utils.plots.retrieval import COLUMNS, EVALUATIONS
 from utils.plots.tables import NUMBER, Records, read_records, read_table
 
 Of = TypeVar("Of")
@@ -22,7 +23,11 @@ TOPS = ("top1", "top3", "top5")
 CONTRAST = ("score_", "wrong_")  # begin the columns of epochs.csv about dpc-rnn's contrast
 BEST = {"expected": "best", "unexpected": "best_unexp"}  # by phase, as checkpoints are named
 ALL = "all classes"  # the name of a test's row over all of them
-LEVELS = ("video", "clip")  # of a test's accuracies
+LEVELS = ("video", "video, 5 crops", "video, 10 crops", "clip")  # of a test's accuracies
+RECALLS = ("R@1", "R@5", "R@10", "R@20", "R@50")  # of a retrieval
+NEIGHBOURS = ("knn_top1", "knn_top5", "probe_top1", "probe_top5")  # of classes, on its features
+EVALUATED = (*RECALLS, *NEIGHBOURS)
+CHANCE_OF = "{}_chance"  # the metric of their chance
 ACCURACIES = {"level": "str", "name": "str"} | dict.fromkeys(TOPS, NUMBER)
 SELECTIVITY = {
     **{"epoch": NUMBER, "when": "str", "module": "str", "kind": "str", "over": "str"},
@@ -77,23 +82,27 @@ def measure(run: Run) -> Measured:
         last = int(records.epochs["epoch"].max()) if len(records.epochs) else -1
         tables += _readable(of_analysis, folder_of(run.folder))
     for test in last_tests(run.tests):
-        tables += _readable(of_test, test)
+        tables += _readable(of_retrieval if test.retrieves else of_test, test)
     values = pd.concat([table for table in tables if len(table)] or [nothing()])
     if values.empty and not run.own:
-        raise UsageError(f"{run.tests[0].folder}: holds no results of a test")
+        raise UsageError(f"{run.tests[0].folder}: holds no results")
     if values.empty:
         raise UsageError(f"{run.folder}: has recorded nothing so far")
     return Measured(run, values.reset_index(drop=True), onset, last)
 
 
 def last_tests(tests: Sequence[Test]) -> list[Test]:
-    """Return the tests, of those that tested the same the last by its folder's name alone."""
-    by_what: dict[str, Test] = {}
-    for test in sorted(tests, key=lambda one: (len(one.folder.name), one.folder.name)):
-        if test.what in by_what:
-            log.warning("%s: was repeated as %s; left out", by_what[test.what].folder, test.folder)
-        by_what[test.what] = test
-    return list(by_what.values())
+    """Return the tests, of those that tested the same the last one alone, by its folder's name.
+
+    A test with more crops comes after one with fewer, whose results it has, too.
+    """
+    last: dict[tuple, Test] = {}
+    for test in sorted(tests, key=lambda one: (one.crops, len(one.folder.name), one.folder.name)):
+        same = test.what, test.retrieves
+        if same in last and last[same].crops == test.crops:
+            log.warning("%s: was repeated as %s; left out", last[same].folder, test.folder)
+        last[same] = test
+    return list(last.values())
 
 
 def _readable(read: Callable[[Of], list[pd.DataFrame]], of: Of) -> list[pd.DataFrame]:
@@ -145,7 +154,7 @@ def of_test(test: Test) -> list[pd.DataFrame]:
     """Return a test's loss and accuracies, of whole videos and of clips."""
     records = _read_records(test.folder)
     rows = _read_table(test.folder / "accuracies.csv", ACCURACIES, ["level", "name"])
-    rows = rows[rows["name"] == ALL].drop_duplicates("level")
+    rows = rows[(rows["name"] == ALL) & rows["level"].isin(LEVELS)].drop_duplicates("level")
     if records.epochs.empty or rows.empty:
         raise UsageError(f"{test.folder}: holds no results of a test")
     level = "video" if (rows["level"] == "video").any() else "clip"
@@ -156,6 +165,20 @@ def of_test(test: Test) -> list[pd.DataFrame]:
         long_table(losses, {"loss": "loss", "chance": "chance"}),
         long_table(rows.assign(kind=rows["level"], **same), {top: top for top in TOPS}),
         aspects,
+    ]
+
+
+def of_retrieval(test: Test) -> list[pd.DataFrame]:
+    """Return what the stored features of whole videos can do, and the chance of each number."""
+    rows = _read_table(test.folder / EVALUATIONS, COLUMNS, ["measure"])
+    rows = rows.drop_duplicates("measure", keep="last").assign(
+        mode="test", epoch=np.nan, when=test.what
+    )
+    if not rows.loc[rows["measure"].isin(EVALUATED), "value"].notna().any():
+        raise UsageError(f"{test.folder}: holds no results of a retrieval")
+    return [
+        long_table(rows[rows["measure"] == name], {"value": name, "chance": CHANCE_OF.format(name)})
+        for name in EVALUATED
     ]
 
 

@@ -1,28 +1,18 @@
-"""Mean ± standard deviation over the runs of each group as pictures: over epochs, and of tests."""
+"""A comparison as pictures: which there are, and mean ± sd of each group over epochs."""
 
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from utils.analysis.recorded import KINDS, MODULES, POST, PRE
-from utils.compare.layout import (
-    BAR_ALPHA,
-    CHANCE,
-    FEW_RUNS,
-    NOT_ALL_RUNS,
-    colours,
-    finish_bars,
-    finish_epochs,
-    grid_of,
-)
-from utils.compare.measures import TOPS
-from utils.compare.statistics import TEST, Comparison
-from utils.compare.texts import is_share, metric_name, tested_text
+from utils.compare.bars import draw_retrievals, draw_tests
+from utils.compare.layout import CHANCE, FEW_RUNS, NOT_ALL_RUNS, colours, finish_epochs, grid_of
+from utils.compare.statistics import Comparison, of_retrievals, of_tests, select
+from utils.compare.texts import is_share, metric_name
 from utils.files import writing
 from utils.plots import figures
 from utils.plots.curves import draw_chance, draw_series, focus_on_what_follows, set_percent
@@ -43,12 +33,9 @@ CHANCES = {  # what is drawn beside a number; loss by chance is that of equal sc
     **{f"{aspect}_accuracy": f"{aspect}_chance" for aspect in ("type", "orientation")},
 }
 ANALYSES = ("usi", SELECTIVITY)  # numbers with a picture each
-TESTS = "tests"
+TESTS, EVALUATIONS = "tests", "evaluations"
 TRAINED = ("train", "val")
 SAME_CHANCE = 1.1  # chance varies a little with the images that were drawn
-MOST_TESTS = 6  # rows of panels
-TESTED = {"video": "Whole videos", "clip": "Clips"}
-BARS = 0.8  # width of the bars of all groups together
 
 
 def draw_all(comparison: Comparison, out: Path) -> list[Path]:
@@ -58,7 +45,7 @@ def draw_all(comparison: Comparison, out: Path) -> list[Path]:
     """
     pictures = list_pictures(comparison)
     paths = draw(pictures, out, None)
-    for name in sorted({*CURVES, *ANALYSES, TESTS} - {name for name, _ in pictures}):
+    for name in sorted({*CURVES, *ANALYSES, TESTS, EVALUATIONS} - {name for name, _ in pictures}):
         path = out / f"{name}.png"
         with writing(path):
             path.unlink(missing_ok=True)
@@ -79,8 +66,10 @@ def list_pictures(comparison: Comparison) -> list[Picture]:
         for metric in ANALYSES
         if metric in metrics
     ]
-    if (table["mode"] == TEST).any():
+    if len(of_tests(table)):
         pictures.append((TESTS, partial(draw_tests, comparison)))
+    if len(of_retrievals(table)):
+        pictures.append((EVALUATIONS, partial(draw_retrievals, comparison)))
     return pictures
 
 
@@ -133,14 +122,6 @@ def draw_selectivity(comparison: Comparison, metric: str) -> Figure:
     return figure
 
 
-def select(table: pd.DataFrame, metric: str, **keys: object) -> pd.DataFrame:
-    """Return the rows of a number, at the given values of other keys."""
-    is_wanted = table["metric"] == metric
-    for key, value in keys.items():
-        is_wanted &= table[key] == value
-    return table[is_wanted]
-
-
 def draw_metric(
     axes: Axes, comparison: Comparison, metric: str, dashes: str = "-", **keys: str
 ) -> None:
@@ -184,51 +165,3 @@ def draw_common_chance(axes: Axes, comparison: Comparison, of: str, **keys: str)
                 draw_chance(axes, of_group.set_index("epoch")["shown"], CHANCE, colour)
     elif len(rows):
         draw_chance(axes, of_epochs["shown"].mean(), CHANCE, DARK)
-
-
-# ---- tests ----
-
-
-def draw_tests(comparison: Comparison) -> Figure:
-    """Draw the accuracies of tests as bars, with ± sd and a point for each run."""
-    table = comparison.table[comparison.table["mode"] == TEST]
-    tested = list(dict.fromkeys(table["when"]))
-    shown, more = tested[:MOST_TESTS], len(tested[MOST_TESTS:])
-    levels = [level for level in TESTED if (table["kind"] == level).any()]
-    tops = [top for top in TOPS if (table["metric"] == top).any()]
-    figure, grid = grid_of(comparison, len(shown), len(levels), sharey=True)
-    for what, row in zip(shown, grid, strict=True):
-        for level, axes in zip(levels, row, strict=True):
-            for place, top in enumerate(tops):
-                draw_bars(axes, comparison, place, metric=top, when=what, kind=level)
-            axes.set_xticks(range(len(tops)), [f"top-{top[3:]}" for top in tops])
-            axes.tick_params(axis="x", length=0)
-            axes.set_title(f"{TESTED[level]}, {tested_text(what)}")
-        row[0].set_ylabel("Accuracy (%)")
-    set_percent(grid[0, 0], "Accuracy (%)")
-    finish_bars(figure, grid, comparison, [f"tests not shown: {more}"] if more else [])
-    return figure
-
-
-def draw_bars(axes: Axes, comparison: Comparison, place: int, metric: str, **keys: str) -> None:
-    """Draw a number of a test as a bar for each group, side by side around `place`.
-
-    The bars of top-1 are crossed by the chance of their groups.
-    """
-    groups = comparison.grouping.groups
-    width = BARS / len(groups)
-    for index, colour in enumerate(colours(comparison)):
-        middle = place + width * (index + 0.5) - BARS / 2
-        rows = select(comparison.table, metric, group=index, **keys)
-        runs = 100 * select(comparison.single, metric, group=index, **keys)["value"].to_numpy()
-        mean, sd = 100 * rows["mean"], 100 * rows["sd"].fillna(0)
-        middles = [middle] * len(rows)
-        axes.bar(middles, mean, 0.9 * width, color=colour, alpha=BAR_ALPHA)
-        if len(runs) > 1:
-            axes.errorbar(middles, mean, sd, color=DARK, lw=0.9, capsize=2.5, ls="none", zorder=3)
-        spread = middle + 0.3 * width * (np.arange(len(runs)) / max(1, len(runs) - 1) - 0.5)
-        axes.plot(spread, runs, "o", color=colour, mec="white", mew=0.4, ms=3.6, zorder=4)
-        if metric == TOP1:
-            ends = [middle - width / 2, middle + width / 2]
-            for share in select(comparison.table, "chance", group=index, when=keys["when"])["mean"]:
-                draw_chance(axes, pd.Series(100 * share, ends), f"{CHANCE} of top-1", DARK)

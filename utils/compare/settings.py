@@ -13,9 +13,10 @@ from utils.runs.folder import config_in, run_folder_of
 Settings = Mapping[str, Any]
 NUMBERS = re.compile(r"(?<!epoch)(?<!\d)(\d+)")  # in a path, but for those of epochs
 ALWAYS_TOLD = ("model", "dataset", "net")
-# flags that name an experiment, whatever the seed; a test's checkpoint counts where its run is gone
+TESTED = ("test", "retrieve")  # flags with a checkpoint that is evaluated
+# flags that name an experiment, whatever the seed; a tested checkpoint counts where its run is gone
 IDENTIFYING = [
-    name for name in FIELDS if name in (fields_on_resume("fixed", "free") - {"seed"}) | {"test"}
+    name for name in FIELDS if name in (fields_on_resume("fixed", "free") - {"seed"}) | {*TESTED}
 ]
 
 
@@ -23,10 +24,11 @@ def settings_of(runs: Sequence[Run]) -> list[Settings]:
     """Return the value of every flag of each run, with checkpoints under names that runs share."""
     pretrained = name_checkpoints([_Checkpoint(run.config.pretrained, run.config) for run in runs])
     tested = name_checkpoints([_Checkpoint(run.config.test, run.config) for run in runs])
+    searched = name_checkpoints([_Checkpoint(run.config.retrieve, run.config) for run in runs])
     return [
         {name: getattr(run.config, name) for name in FIELDS}
-        | {"wd": run.config.weight_decay, "pretrained": start, "test": test}
-        for run, start, test in zip(runs, pretrained, tested, strict=True)
+        | {"wd": run.config.weight_decay, "pretrained": start, "test": test, "retrieve": retrieve}
+        for run, start, test, retrieve in zip(runs, pretrained, tested, searched, strict=True)
     ]
 
 
@@ -139,6 +141,8 @@ def told(name: str, text: str) -> str:
     """Return a flag with its value in words, such as `lr 0.001`, `roll` or `without roll`."""
     if (name, text) == ("schedule", ""):
         return "the model's own schedule"
+    if name in TESTED and text in ("", RANDOM):
+        return "random weights" if text else "trained"
     if text == "True":
         return name
     return f"without {name}" if text in ("", "False") else f"{name} {text}"

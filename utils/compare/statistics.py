@@ -6,12 +6,14 @@ import pandas as pd
 
 from utils.analysis.recorded import POST
 from utils.compare.groups import Group, Grouping
-from utils.compare.measures import BEST, KEYS
+from utils.compare.measures import BEST, CHANCE_OF, EVALUATED, KEYS
 from utils.plots.figures import MODES
 
 MODE_ORDER = ("", *MODES)
-LAST, ANALYSIS, TEST = "last", "analysis", "test"  # parts of the summary, beside those of BEST
-PARTS = (LAST, *BEST.values(), ANALYSIS, TEST)
+# parts of the summary, beside those of BEST; tests and retrievals have one mode
+LAST, ANALYSIS, TEST, RETRIEVAL = "last", "analysis", "test", "retrieval"
+PARTS = (LAST, *BEST.values(), ANALYSIS, TEST, RETRIEVAL)
+OF_RETRIEVAL = (*EVALUATED, *map(CHANCE_OF.format, EVALUATED))
 
 
 class Comparison(NamedTuple):
@@ -50,7 +52,7 @@ def summarise(comparison: Comparison) -> pd.DataFrame:
     """Return the rows of the table that matter most, under the column `part`.
 
     Of each group: validation, else training, in the last epoch that all of its runs have; the best
-    epochs; the analysis after the last epoch that all of its analyses have; all tests.
+    epochs; the analysis after the last epoch that all of its analyses have; tests and retrievals.
     """
     parts = []
     for index, group in enumerate(comparison.grouping.groups):
@@ -60,8 +62,32 @@ def summarise(comparison: Comparison) -> pd.DataFrame:
             is_best = (rows["when"] == when) & (rows["mode"] == "val")
             parts.append(rows[is_best].assign(part=when))
         parts.append(_last_analysis(rows).assign(part=ANALYSIS))
-        parts.append(rows[rows["mode"] == TEST].assign(part=TEST))
+        parts.append(of_tests(rows).assign(part=TEST))
+        parts.append(of_retrievals(rows).assign(part=RETRIEVAL))
     return pd.concat(parts, ignore_index=True)
+
+
+def of_tests(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of tests of classifiers."""
+    return table[(table["mode"] == "test") & ~table["metric"].isin(OF_RETRIEVAL)]
+
+
+def of_retrievals(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of what was done with stored features."""
+    return table[table["metric"].isin(OF_RETRIEVAL)]
+
+
+def select(table: pd.DataFrame, metric: str, **keys: object) -> pd.DataFrame:
+    """Return the rows of a number, at the given values of other keys."""
+    return having(table, metric=metric, **keys)
+
+
+def having(table: pd.DataFrame, **keys: object) -> pd.DataFrame:
+    """Return the rows with these values of keys."""
+    is_wanted = pd.Series(True, table.index)
+    for key, value in keys.items():
+        is_wanted &= table[key] == value
+    return table[is_wanted]
 
 
 def _last_epoch(rows: pd.DataFrame, group: Group) -> pd.DataFrame:

@@ -9,11 +9,21 @@ import pandas as pd
 from utils.analysis.recorded import KINDS, MODULES
 from utils.compare.found import RANDOM
 from utils.compare.groups import Group
-from utils.compare.measures import DECODED, LEVELS, SHUFFLED
-from utils.compare.statistics import ANALYSIS, LAST, PARTS, TEST, Comparison, summarise
+from utils.compare.measures import CHANCE_OF, DECODED, EVALUATED, LEVELS, SHUFFLED
+from utils.compare.statistics import (
+    ANALYSIS,
+    LAST,
+    PARTS,
+    RETRIEVAL,
+    TEST,
+    Comparison,
+    having,
+    summarise,
+)
 from utils.plots.figures import MODES
 
 SCORED = ("positive", "easy", "spatial", "temporal")  # pairs of a prediction and a block
+EVALUATION_NAMES = {name: name.replace("knn", "kNN").replace("_top", " top-") for name in EVALUATED}
 NAMES = {
     "best_epoch": "epoch",
     "top1": "top-1",
@@ -26,6 +36,11 @@ NAMES = {
     "orientation_chance": "chance of orientation",
     **{f"score_{kind}": f"score, {kind}" for kind in SCORED},
     **{f"wrong_{kind}": f"of the wrong, {kind}" for kind in SCORED[1:]},
+    **{
+        name_of: text_of.format(text)
+        for name, text in EVALUATION_NAMES.items()
+        for name_of, text_of in ((name, "{}"), (CHANCE_OF.format(name), "chance of {}"))
+    },
     "usi": "USI",
     "usi_abs": "|USI|",
     "usi_abs_chance": "chance of |USI|",
@@ -33,7 +48,8 @@ NAMES = {
 }
 PLACES = ("", *LEVELS, *KINDS, *MODULES)  # of modules, of kinds of responses and of tests
 ORDER = ("best_epoch", "loss", *list(NAMES)[1:])  # of the numbers; others come behind, by name
-SHARES = ("top", "chance", "type_", "orientation_", "wrong_", "usi_significant", DECODED)
+OF_TESTS = ("top", "chance", "type_", "orientation_", "wrong_", "R@", "knn_", "probe_")
+SHARES = (*OF_TESTS, "usi_significant", DECODED)
 TITLES = {
     LAST: "{}, last epoch of all runs",
     "best": "best validation epoch",
@@ -81,7 +97,7 @@ def _block(summary: pd.DataFrame, groups: Sequence[Group], shown: Sequence[int])
         for metric, module, kind in _sorted(lines):
             same = (rows["metric"] == metric) & (rows["module"] == module) & (rows["kind"] == kind)
             cells = [_cell(rows[same & (rows["group"] == i)], metric, groups[i]) for i in shown]
-            where = f"{module} {kind}s" if module else kind and f"{kind}s"
+            where = f"{module} {kind}s" if module else kind and kinds_text(kind)
             name = f"{metric_name(metric)}{' (%)' * is_share(metric)}"
             yield _line(f"  {name}, {where}" if where else f"  {name}", cells)
 
@@ -92,6 +108,9 @@ def _sections(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         if part == TEST:
             for what, of_test in of_part.groupby("when"):
                 yield f"test, {tested_text(str(what))}", of_test
+        elif part == RETRIEVAL:
+            for told, keys in retrieved(of_part).items():
+                yield f"retrieval, {told}", having(of_part, **keys)
         else:
             for mode, of_mode in of_part.groupby("mode", observed=True):
                 yield TITLES[part].format(MODES.get(str(mode), "").lower()), of_mode
@@ -155,6 +174,24 @@ def tested_text(what: str) -> str:
     """Return in words what a test has tested."""
     checkpoint, *flags = what.split(", ")
     return ", ".join((CHECKPOINTS.get(checkpoint, checkpoint), *flags))
+
+
+def retrieved(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return in words of which checkpoints the retrievals are, and which keys their rows have.
+
+    Where each group has retrievals of one checkpoint, all are told together, without keys.
+    """
+    whats = sorted(set(rows["when"]))
+    if len(whats) > 1 and (rows.groupby("group")["when"].nunique() == 1).all():
+        together = " and ".join(map(tested_text, whats)) if len(whats) == 2 else "one of each group"
+        return {together: {}}
+    return {tested_text(what): {"when": what} for what in whats}
+
+
+def kinds_text(kind: str) -> str:
+    """Return in words of what kind a number is, such as `videos, 5 crops`."""
+    of, *crops = kind.split(", ")
+    return ", ".join((f"{of}s", *crops))
 
 
 def metric_name(metric: str) -> str:
