@@ -1,7 +1,8 @@
 """Compare runs: group them by configuration, seed aside, and show mean ± sd of each group.
 
 Writes comparison.csv (all numbers), summary.csv (the last and best epochs, analyses, tests,
-retrievals) and figures, and prints the summary. The flags that differ between groups are the legend.
+retrievals) and figures, and prints the summary. The flags that differ between groups are the
+legend.
 """
 
 from utils.errors import tell_failed_imports
