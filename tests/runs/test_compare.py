@@ -11,7 +11,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from compared_runs import CLASSIFIER, D_0, D_90, GABORS, analyse, make_run, make_test, predict
+from compared_runs import (
+    CLASSIFIER,
+    D_0,
+    D_90,
+    GABORS,
+    analyse,
+    make_retrieval,
+    make_run,
+    make_test,
+    predict,
+)
 from forked import ROOT
 from utils.compare import pictures
 from utils.compare.__main__ import default_out, main
@@ -73,6 +83,24 @@ def test_classifiers_and_their_tests_are_compared(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "1, splits 1-3" in text
     assert "top-1 (%), videos 20.0 ± 10.0" in " ".join(text.split())
+
+
+def test_retrievals_of_three_splits_are_compared(tmp_path, capsys):
+    for split in (1, 2, 3):
+        config = replace(CLASSIFIER, split=split, seed=1, pretrained="")
+        values = {"R@1": 0.1 * split, "knn_top1": 0.5}
+        make_retrieval(tmp_path / f"split{split}", config, "k400/model/epoch5.pth.tar", values)
+        make_retrieval(tmp_path / f"split{split}", config, "random", {"R@1": 0.1})
+    assert run_main(tmp_path) == 0
+    out = tmp_path / "comparison"
+    assert names(out) == {*TABLES, "evaluations.png"}
+    table = pd.read_csv(out / "summary.csv")
+    row = table[table["metric"] == "R@1"].set_index("retrieve").loc["epoch5"]
+    assert row[["mode", "part", "n", "seeds"]].tolist() == [
+        *("test", "retrieval", 3, "1 split 1;1 split 2;1 split 3"),
+    ]
+    text = " ".join(capsys.readouterr().out.split())
+    assert "R@1 (%) 20.0 ± 10.0 10.0 ± 0.0 chance of R@1" in text
 
 
 @pytest.mark.slow
