@@ -25,8 +25,9 @@ SIGNS = {True: ("✓", GREEN), False: ("✗", ORANGE)}  # of the right class, or
 WIDTH, LOWEST, HIGHEST = 1.12, 0.4, 2.0
 GAP, APART, MARGIN, HEAD, BELOW = 0.12, 0.4, 0.1, 0.74, 0.38
 LEAST_WIDTH = 4.4  # of the picture, so that its title has room
-LEGEND = "✓ the query's class, ✗ another class; below it the similarity"
+LEGEND = "✓ the query's class, ✗ another class; below: cosine similarity"
 SIZE = 7.5  # points of a class's name
+SIGN = 0.12  # inches of a sign and a space before it
 INCH = 72.0  # points
 
 
@@ -131,7 +132,9 @@ def draw_retrieval(shown: Shown, title: str) -> Figure:
             sign, colour = SIGNS[bool(shown.right[query, place - 1])] if place else ("", DARK)
             axes.spines[:].set(visible=True, color=colour, linewidth=2.2 if place else 1.0)
             start = f"{sign} " if place else ""
-            told = start + fitted(str(shown.classes[query, place]), WIDTH - 0.14 * len(sign))
+            told = start + fitted(
+                str(shown.classes[query, place]), WIDTH + GAP / 2 - SIGN * len(sign)
+            )
             _write(figure, left, bottom - 0.15, told, SIZE, colour)
             if place:
                 similarity = f"{shown.similarity[query, place - 1]:.2f}"
