@@ -13,10 +13,10 @@ VOTERS = 200
 class Neighbours(NamedTuple):
     """The k nearest of a gallery for each query, nearest first.
 
-    `index` `[Q, k]` counts in the gallery; `similarity` `[Q, k]` is the cosine.
+    `numbers` `[Q, k]` count the gallery from 0; `similarity` `[Q, k]` is the cosine.
     """
 
-    index: np.ndarray
+    numbers: np.ndarray
     similarity: np.ndarray
 
 
@@ -79,7 +79,7 @@ def voted(found: Neighbours, labels: np.ndarray, classes: int, voters: int = VOT
     `labels` `[G]` are the gallery's classes and s the similarity (Wu et al. 2018). With fewer
     videos in the gallery than `voters`, all of them vote.
     """
-    index, similarity = found.index[:, :voters], found.similarity[:, :voters]
+    index, similarity = found.numbers[:, :voters], found.similarity[:, :voters]
     weights = np.exp(similarity / TEMPERATURE)
     votes = np.zeros((len(index), classes))
     rows = np.repeat(np.arange(len(index)), index.shape[1])

@@ -43,7 +43,7 @@ def test_neighbours_are_those_of_a_loop_over_all_pairs(rng, monkeypatch):
             cosine /= sum(a * a for a in query) ** 0.5 * sum(b * b for b in video) ** 0.5
             scored.append((-cosine, number))
         for place, (cosine, number) in enumerate(sorted(scored)[:4]):
-            assert found.index[row, place] == number
+            assert found.numbers[row, place] == number
             assert found.similarity[row, place] == pytest.approx(-cosine, abs=1e-12)
 
 
@@ -51,14 +51,14 @@ def test_equally_near_videos_come_in_the_gallery_s_order(rng):
     queries = rng.standard_normal((3, 4))
     gallery = np.repeat(rng.standard_normal((2, 4)), 3, axis=0)  # each three times
     found = nearest(queries, gallery, k=6)
-    assert {tuple(row) for row in found.index} <= {(0, 1, 2, 3, 4, 5), (3, 4, 5, 0, 1, 2)}
+    assert {tuple(row) for row in found.numbers} <= {(0, 1, 2, 3, 4, 5), (3, 4, 5, 0, 1, 2)}
 
 
 def test_features_without_any_spread_are_similar_to_none(rng):
     assert not comparable(np.ones((4, 3))).any()
     found = nearest(np.ones((2, 3)), rng.standard_normal((5, 3)), k=5)
     assert not found.similarity.any()
-    np.testing.assert_array_equal(found.index, [range(5)] * 2)
+    np.testing.assert_array_equal(found.numbers, [range(5)] * 2)
 
 
 def test_recall_counts_queries_with_a_right_video_among_the_k_nearest():
@@ -102,7 +102,7 @@ def test_top_k_counts_labels_among_the_highest_scores():
 def test_separable_classes_are_found_by_all_measures(rng):
     (train, labels), (test, truth) = clusters(rng, 80), clusters(rng, 40)
     found = nearest(test, train, k=50)
-    assert recall(labels[found.index] == truth[:, None], 1) == 1
+    assert recall(labels[found.numbers] == truth[:, None], 1) == 1
     assert top(voted(found, labels, 4), truth, 1) == 1
     assert top(probe_scores(train, labels, test, classes=4, seed=1), truth, 1) == 1
 
@@ -113,7 +113,7 @@ def test_random_features_are_at_chance_by_all_measures(rng):
     found = nearest(test, train, k=200)
     within = 4 * (0.25 * 0.75 / 400) ** 0.5  # standard deviations of a share of 400
     for measured in (
-        recall(labels[found.index] == truth[:, None], 1),
+        recall(labels[found.numbers] == truth[:, None], 1),
         top(voted(found, labels, 4), truth, 1),
         top(probe_scores(train, labels, test, classes=4, seed=1), truth, 1),
     ):
