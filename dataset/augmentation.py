@@ -32,23 +32,31 @@ class Box(NamedTuple):
 class Crop(NamedTuple):
     """A cut to `side` × `side` pixels.
 
-    With probability `sized_p`, a box of random size is cut out and resized. Otherwise a box of
-    `side` pixels is cut out, at the centre or, without `centred`, anywhere.
+    With probability `sized_p`, a box of random size is cut out and resized; it covers a share of
+    the image between the two of `area`. Otherwise a box of `side` pixels is cut out, at the centre
+    or, without `centred`, anywhere.
     """
 
     side: int
     sized_p: float
     centred: bool = True
+    area: tuple[float, float] = CROP_AREA
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Box:
         """Draw the box of a clip whose images have this size."""
         if self.sized_p and rng.random() < self.sized_p:
-            return random_sized_box(rng, height, width)
+            return random_sized_box(rng, height, width, self.area)
         if self.centred:
-            top, left = round((height - self.side) / 2), round((width - self.side) / 2)
-        else:
-            top, left = rng.integers((height - self.side + 1, width - self.side + 1)).tolist()
+            return self.fixed(height, width)[0]
+        top, left = rng.integers((height - self.side + 1, width - self.side + 1)).tolist()
         return Box(top, left, self.side, self.side)
+
+    def fixed(self, height: int, width: int) -> list[Box]:
+        """Return the boxes of `side` pixels at the centre and in the four corners of an image."""
+        bottom, right = height - self.side, width - self.side
+        centre = round(bottom / 2), round(right / 2)
+        places = (centre, (0, 0), (0, right), (bottom, 0), (bottom, right))
+        return [Box(top, left, self.side, self.side) for top, left in places]
 
 
 class Jitter(NamedTuple):
@@ -73,6 +81,7 @@ class Draw(NamedTuple):
     `[M]`: the colour channel (red, green, blue) that replaces all three, or IN_COLOUR; None if all
     images keep their colours. `factors` `[K, 4]`: those of the jitter, with K = M, or 1 for all
     images, and `order` `[K, 4]`: the order in which they are applied; None without jitter.
+    `mirrored`, of crops in tests: whether images are mirrored before all of this.
     """
 
     box: Box | None = None
@@ -80,6 +89,7 @@ class Draw(NamedTuple):
     channel: np.ndarray | None = None
     factors: np.ndarray | None = None
     order: np.ndarray | None = None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,17 @@ class Preset:
         scale = self.crop.side / shorter
         return round(height * scale), round(width * scale)
 
+    def test_draws(self, crops: int, height: int, width: int) -> list[Draw]:
+        """Return the decisions of a test of 1, 5 or 10 crops of (enlarged) images of this size.
+
+        In order: the centre, four corners, and the same of the mirrored images.
+        """
+        if self.crop is None:
+            return [Draw()]
+        boxes = self.crop.fixed(height, width)
+        both = [Draw(box, mirrored=mirrored) for mirrored in (False, True) for box in boxes]
+        return both[:crops]
+
     def draw(self, rng: np.random.Generator, num_images: int, height: int, width: int) -> Draw:
         """Draw the decisions for a clip whose (enlarged) images have this size."""
         box = self.crop.draw(rng, height, width) if self.crop else None
@@ -127,16 +148,18 @@ class Preset:
         return Draw(box, flip, channel, factors, order)
 
 
-def random_sized_box(rng: np.random.Generator, height: int, width: int) -> Box:
-    """Draw a box of random area and aspect ratio.
+def random_sized_box(
+    rng: np.random.Generator, height: int, width: int, area: tuple[float, float] = CROP_AREA
+) -> Box:
+    """Draw a box of random aspect ratio, and of an area between two shares of the image's.
 
     The aspect ratio is inverted half of the time. If no drawn box fits, the largest square at the
     centre is returned.
     """
     for _ in range(CROP_ATTEMPTS):
-        area = rng.uniform(*CROP_AREA) * height * width
+        pixels = rng.uniform(*area) * height * width
         aspect = rng.uniform(*CROP_ASPECT)
-        box_height, box_width = round(np.sqrt(area / aspect)), round(np.sqrt(area * aspect))
+        box_height, box_width = round(np.sqrt(pixels / aspect)), round(np.sqrt(pixels * aspect))
         if rng.random() < 0.5:
             box_height, box_width = box_width, box_height
         if box_height <= height and box_width <= width:
@@ -161,11 +184,22 @@ DPC_PRESETS: dict[str, Callable[[int, bool], Preset]] = {
 }
 
 
-def lc_preset(mode: str, img_dim: int, bilinear: bool, flip: bool) -> Preset:
-    """Return lc-rnn's augmentation for a mode (train, val or test)."""
+LINEAR_AREA = (0.2, 1.0)
+LINEAR_JITTER = Jitter(0.4, 0.4, 0.4, 0.1, p=0.3, per_image=False)
+
+
+def lc_preset(mode: str, img_dim: int, bilinear: bool, flip: bool, linear: bool = False) -> Preset:
+    """Return lc-rnn's augmentation for a mode (train, val or test).
+
+    With `linear`, that of training is the one of published linear probes (CoCLR, Han et al. 2020):
+    boxes of any area from a fifth of the image on, which are resized to `img_dim` at once.
+    """
     strong = Jitter(0.5, 0.5, 0.5, 0.25, p=0.3, per_image=False)
     weak = Jitter(0.2, 0.2, 0.2, 0.1, p=0.3, per_image=False)
     flip_p = 0.5 if flip else 0
+    if linear and mode == "train":
+        crop = Crop(img_dim, 1, area=LINEAR_AREA)
+        return Preset(img_dim, bilinear, crop, flip_p, jitter=LINEAR_JITTER)
     return {
         "train": Preset(img_dim, bilinear, Crop(CROP, 1), flip_p, jitter=strong),
         "val": Preset(img_dim, bilinear, Crop(CROP, 0.3), flip_p, jitter=weak),
@@ -180,4 +214,4 @@ def preset_of(config: Config, mode: str, flip: bool = True) -> Preset:
         return Preset(config.img_dim, bilinear)
     if config.is_dpc and mode != "test":
         return DPC_PRESETS[CATALOGUE[config.dataset].dpc_preset](config.img_dim, bilinear)
-    return lc_preset(mode, config.img_dim, bilinear, flip)
+    return lc_preset(mode, config.img_dim, bilinear, flip, linear=config.augm == "linear")

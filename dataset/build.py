@@ -23,6 +23,12 @@ def build_gabors(config: Config, mode: str, whole: bool = False) -> Samples:
         raise UsageError(
             f"--gabor_design {config.gabor_design}: unknown; take one of {', '.join(DESIGNS)}"
         )
+    if config.augm == "linear" and mode == "train" and not whole:
+        raise UsageError("--augm linear: is for videos; leave it out")
+    if mode == "test" and config.test_crops > 1:
+        raise UsageError(
+            f"--test_crops {config.test_crops}: is for videos; leave it out for Gabors"
+        )
     return GaborDataset(
         mode=mode,
         seed=config.seed,

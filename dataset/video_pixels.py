@@ -3,7 +3,7 @@
 An image that keeps a single colour channel goes on as `[H, W]`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -32,19 +32,42 @@ def augment_clip(frames: Iterable[np.ndarray], preset: Preset, draw: Draw, N: in
             k = m if len(draw.factors) > 1 else 0
             image = jitter(image, draw.factors[k], draw.order[k])
         images.append(image)
-    L = len(images) // N
-    clip = np.empty((N, 3, L, preset.img_dim, preset.img_dim), np.uint8)
+    clip = np.empty((N, 3, len(images) // N, preset.img_dim, preset.img_dim), np.uint8)
     for m, image in enumerate(images):
-        red, green, blue = clip[m // L, :, m % L]
-        if image.ndim == 2:
-            red[:], green[:], blue[:] = image, image, image
-        else:
-            cv2.split(image, [blue, green, red])
+        put(clip, m, image)
     return torch.from_numpy(clip)
 
 
+def cut_crops(
+    frames: Iterable[np.ndarray], preset: Preset, draws: Sequence[Draw], shape: tuple[int, int]
+) -> torch.Tensor:
+    """Return frames of equal size, in order, as a clip for each of `draws`, which change no colour.
+
+    `shape` is (N, L). All blocks of the first clip come before those of the second, and so on:
+    `[len(draws)·N, C, L, H, W]` in RGB.
+    """
+    N, L = shape
+    clips = np.empty((len(draws), N, 3, L, preset.img_dim, preset.img_dim), np.uint8)
+    geometries: list[Geometry] = []
+    for m, frame in enumerate(frames):
+        geometries = geometries or [Geometry(preset, draw, *frame.shape[:2]) for draw in draws]
+        for clip, geometry in zip(clips, geometries, strict=True):
+            put(clip, m, geometry.apply(frame))
+    return torch.from_numpy(clips.reshape(-1, *clips.shape[2:]))
+
+
+def put(clip: np.ndarray, m: int, image: np.ndarray) -> None:
+    """Make an image the m-th of a clip `[N, C, L, H, W]`, in RGB."""
+    L = clip.shape[2]
+    red, green, blue = clip[m // L, :, m % L]
+    if image.ndim == 2:
+        red[:], green[:], blue[:] = image, image, image
+    else:
+        cv2.split(image, [blue, green, red])
+
+
 class Geometry:
-    """The enlarging, crop, resize and flip that all frames of a clip share."""
+    """The enlarging, crop, resize and mirroring that all frames of a clip share."""
 
     def __init__(self, preset: Preset, draw: Draw, height: int, width: int):
         self.enlarged = preset.enlarged(height, width)
@@ -59,11 +82,14 @@ class Geometry:
         self.rows, self.columns = (nearest_pixels(size, preset.img_dim) for size in before)
         if draw.flip:
             self.columns = self.columns[::-1]
+        self.mirrored = draw.mirrored
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Return the image as `[img_dim, img_dim, 3]`."""
         if image.shape[:2] != self.enlarged:
             image = cv2.resize(image, self.enlarged[::-1], interpolation=cv2.INTER_LINEAR)
+        if self.mirrored:
+            image = cv2.flip(image, 1)
         top, left, height, width = self.box
         if not self.sides:
             return pick(image, top + self.rows, left + self.columns)

@@ -37,6 +37,7 @@ def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
         pad_short=config.pad_short,
         redraw=mode == "train" and not whole,
         records_predictions=not config.is_dpc and mode != "train",
+        crops=config.test_crops if mode == "test" else 1,
     )
     kind = WholeVideos if whole else VideoClips
     dataset = kind(split.videos, split.classes, options)

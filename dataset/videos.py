@@ -16,7 +16,7 @@ from dataset import clips, frames
 from dataset.augmentation import Preset
 from dataset.pictures import MOST_PIXELS, FrameError
 from dataset.split_files import VideoList
-from dataset.video_pixels import augment_clip
+from dataset.video_pixels import augment_clip, cut_crops
 from utils.samples import Batch, ClassInfo, Fault
 from utils.streams import stream
 
@@ -37,6 +37,7 @@ class VideoOptions:
     pad_short: bool  # videos that are too short repeat their last frame, or else are left out
     redraw: bool  # another clip takes the place of one that can't be read, or else none does
     records_predictions: bool
+    crops: int = 1  # of each frame of a whole video
 
     @property
     def too_few(self) -> int:
@@ -88,6 +89,18 @@ class Videos:
 
         Raises FrameError.
         """
+        images, size = self.opened(item, numbers)
+        draw = self.options.preset.draw(rng, numbers.size, *size)
+        clip = augment_clip(images, self.options.preset, draw, len(numbers))
+        return clip, self.labels_of(item, *numbers.shape)
+
+    def opened(
+        self, item: int, numbers: np.ndarray
+    ) -> tuple[Iterator[np.ndarray], tuple[int, int]]:
+        """Return the frames `[N, L]` of a video, and to which height and width they are enlarged.
+
+        The first frame is read at once. Raises FrameError.
+        """
         numbers = clips.padded(numbers, self.videos.frames[item])
         images = self.read(item, numbers.ravel())
         first = next(images)
@@ -97,11 +110,13 @@ class Videos:
             raise FrameError(
                 str(self.videos.folder(item)), f"is too narrow ({width}×{height} pixels)"
             )
-        draw = self.options.preset.draw(rng, numbers.size, *size)
-        clip = augment_clip(chain([first], images), self.options.preset, draw, len(numbers))
-        labels = torch.zeros(*numbers.shape, 2, dtype=torch.int64)
+        return chain([first], images), size
+
+    def labels_of(self, item: int, N: int, L: int) -> Tensor:
+        """Return the labels `[N, L, 2]` of a video's blocks."""
+        labels = torch.zeros(N, L, 2, dtype=torch.int64)
         labels[..., 0] = int(self.videos.labels[item])
-        return clip, labels
+        return labels
 
     def read(self, item: int, numbers: Iterable[int]) -> Iterator[np.ndarray]:
         """Yield a video's frames; raises FrameError, also for frames of different sizes."""
@@ -148,7 +163,12 @@ class VideoClips(Videos):
 
 
 class WholeVideos(Videos):
-    """Every block of each video, with the windows of N blocks that are to be classified."""
+    """Every block of each video, with the windows of N blocks that are to be classified.
+
+    With 5 or 10 crops, the K blocks of the centre are followed by those of each other crop, and
+    there are windows of each: `clip` `[crops·K, C, L, H, W]`, `windows` `[crops, W, N]`. With one,
+    `windows` is `[W, N]`.
+    """
 
     whole_videos = True
 
@@ -157,10 +177,15 @@ class WholeVideos(Videos):
         N, L, ds = self.options.N, self.options.L, self.options.ds
         K = max(N, int(clips.num_blocks(self.videos.frames[item], L, ds)))
         windows = clips.window_starts(K, N)[:, None] + np.arange(N)  # [W, N]
-        rng = stream(self.options.seed, "augmentation", "test", item)
+        crops = self.options.crops
         try:
-            clip, labels = self.augmented(item, clips.clip_frames(0, K, L, ds), rng)
+            images, size = self.opened(item, clips.clip_frames(0, K, L, ds))
+            draws = self.options.preset.test_draws(crops, *size)
+            clip = cut_crops(images, self.options.preset, draws, (K, L))
         except FrameError as error:
             fault = Fault(item, error.path, error.reason)
             return Batch(None, None, torch.tensor(item), faults=(fault,))
+        if crops > 1:
+            windows = windows + K * np.arange(crops)[:, None, None]  # [crops, W, N]
+        labels = self.labels_of(item, len(clip), L)
         return Batch(clip, labels, torch.tensor(item), torch.from_numpy(windows))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -77,11 +77,27 @@ def kind_means(kinds: Kinds) -> list[float | None]:
     return scores + shares
 
 
+class BatchProbabilities(NamedTuple):
+    """What BatchPredictions are of: `shares` `[B, V, classes]` from V numbers of crops."""
+
+    number: int
+    item: torch.Tensor
+    shares: torch.Tensor
+
+    def cpu(self) -> "BatchProbabilities":
+        """Copy the tensors to the CPU."""
+        return BatchProbabilities(self.number, self.item.cpu(), self.shares.cpu())
+
+
+Made = TypeVar("Made", BatchPredictions, BatchProbabilities)
+
+
 class Summary(NamedTuple):
     """Summary of a pass over all ranks; times, memory and predictions are rank 0's.
 
-    `evaluated`: clips or videos. Memory in MiB, of the device None on a CPU. Predictions, and those
-    of whole videos' `windows`, are on the CPU, in the order of the batches.
+    `evaluated`: clips or videos. Memory in MiB, of the device None on a CPU. Predictions, those
+    of whole videos' `windows` and from each number of `crops`, and probabilities are on the CPU, in
+    the order of the batches.
     """
 
     means: Means
@@ -91,6 +107,8 @@ class Summary(NamedTuple):
     host_memory: int
     predictions: list[BatchPredictions]
     windows: list[BatchPredictions]
+    crops: list[BatchPredictions]
+    probabilities: list[BatchProbabilities]
 
     def row(self, epoch: int, mode: str, phase: str, lr: float, total: int) -> EpochRow:
         """Return the pass's row in epochs.csv."""
@@ -117,7 +135,8 @@ class Meter:
     """Count what comes of a pass, from a position on.
 
     Losses, hits, and scores and winners by kind are summed on the device, and read only for the
-    progress and the summary. `keep`: whether predictions are wanted.
+    progress and the summary. `keep`: whether predictions are wanted; `keep_probabilities`: whether
+    those of classifiers are.
     """
 
     def __init__(
@@ -126,10 +145,12 @@ class Meter:
         progress: Progress,
         keep: bool = True,
         position: Position = Position(),  # noqa: B008  (immutable)
+        keep_probabilities: bool = False,
     ):
         self.processes = runtime.processes
         self.progress = progress
         self.keep = keep
+        self.keep_probabilities = keep_probabilities
         self.before = position
         self.done = position.done
         sums, kinds = position.counts.sums, position.counts.kinds
@@ -140,6 +161,8 @@ class Meter:
         self.evaluated = position.evaluated
         self.predictions = list(position.predictions)
         self.windows: list[BatchPredictions] = []
+        self.crops: list[BatchPredictions] = []
+        self.probabilities: list[BatchProbabilities] = []
         self.network = Stopwatch(runtime.device, position.times.network)
         self.memory = Memory(runtime.device)
         self.data_seconds = 0.0
@@ -168,9 +191,16 @@ class Meter:
         added = Counts(Sums(), rows, 1, 1 / columns, columns, Kinds(pairs=pairs))
         self.counts = self.counts.plus(added)
         self.evaluated += len(batch.item)
-        for kept, made in (self.predictions, output.predictions), (self.windows, output.windows):
+        for kept, made in (
+            (self.predictions, output.predictions),
+            (self.windows, output.windows),
+            (self.crops, output.crops),
+        ):
             if self.keep and made is not None:
                 kept.append(BatchPredictions(batch.number, batch.item, made))
+        if self.keep_probabilities and output.probabilities is not None:
+            made_here = batch.number, batch.item, output.probabilities
+            self.probabilities.append(BatchProbabilities(*made_here))
 
     def means(self) -> Means:
         """Return this rank's means so far; waits for the device."""
@@ -204,10 +234,12 @@ class Meter:
             self.memory.host,
             self._of_all_ranks(position.predictions),
             self._of_all_ranks([batch.cpu() for batch in self.windows]),
+            self._of_all_ranks([batch.cpu() for batch in self.crops]),
+            self._of_all_ranks([batch.cpu() for batch in self.probabilities]),
         )
 
-    def _of_all_ranks(self, predictions: list[BatchPredictions]) -> list[BatchPredictions]:
-        parts = chain.from_iterable(self.processes.gather_to_first(predictions))
+    def _of_all_ranks(self, made: list[Made]) -> list[Made]:
+        parts = chain.from_iterable(self.processes.gather_to_first(made))
         return sorted(parts, key=lambda batch: batch.number)
 
     def _counts(self) -> Counts:

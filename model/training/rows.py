@@ -4,12 +4,14 @@ from pathlib import Path
 
 from model.metrics import TOP
 from model.training.meter import Summary
+from utils.config.flags import CROPS
 from utils.logs import duration
-from utils.runs.positions import BatchPredictions
+from utils.runs.positions import BatchPredictions, Predictions
 from utils.runs.records import ACCURACIES, AccuracyRow, EpochRow, PredictionRow, append_rows
 from utils.samples import ClassInfo, Samples
 
 ALL = "all classes"
+VIDEO, CLIP = "video", "clip"
 
 
 def prediction_rows(
@@ -45,15 +47,34 @@ def prediction_rows(
 def record_accuracies(folder: Path, samples: Samples, summary: Summary) -> list[AccuracyRow]:
     """Record a test's accuracies, over all classes and for each one; return those over all.
 
-    Whole videos come first, then their windows.
+    Whole videos come first, by each number of crops, then the windows of the centre crop.
     """
     classes, totals = samples.classes, samples.class_totals
-    level = "video" if samples.whole_videos else "clip"
-    rows = accuracy_rows(level, classes, totals, summary.predictions)
     if samples.whole_videos:
-        rows += accuracy_rows("clip", classes, None, summary.windows)
+        rows = []
+        for place, crops in enumerate(numbers_of_crops(summary.crops)):
+            level = f"{VIDEO}, {crops} crops" if crops > 1 else VIDEO
+            rows += accuracy_rows(level, classes, totals, at_place(summary.crops, place))
+        rows += accuracy_rows(CLIP, classes, None, summary.windows)
+    else:
+        rows = accuracy_rows(CLIP, classes, totals, summary.predictions)
     append_rows(folder, ACCURACIES, rows)
     return [row for row in rows if row.name == ALL]
+
+
+def numbers_of_crops(batches: list[BatchPredictions]) -> tuple[int, ...]:
+    """Return the numbers of crops of which there are predictions: 1; 1 and 5; or 1, 5 and 10."""
+    return CROPS[: batches[0].predictions.rank.shape[1]] if batches else ()
+
+
+def at_place(batches: list[BatchPredictions], place: int) -> list[BatchPredictions]:
+    """Return the predictions that have this place among those of each item."""
+    return [
+        batch._replace(
+            predictions=Predictions(*(part[:, place : place + 1] for part in batch.predictions))
+        )
+        for batch in batches
+    ]
 
 
 def accuracy_rows(

@@ -15,6 +15,7 @@ from model.training.loop import (
 )
 from model.training.meter import Meter
 from model.training.optimizer import optimizer_text, schedule_of, set_rates
+from model.training.probabilities import write_probabilities
 from model.training.recording import Recorder, record
 from model.training.rows import record_accuracies
 from model.training.saving import Saver, State
@@ -172,12 +173,13 @@ def test_run(
     remedy = f"{folder} has no results; run the test again"
     guard = Guard(learner, interrupts, remedy, faults=faults)
     with Progress("test", len(loader), config.log_freq) as progress:
-        meter = Meter(runtime, progress)
+        meter = Meter(runtime, progress, keep_probabilities=True)
         batches = meter.timed(copied_ahead(loader.batches(epoch=0), runtime.device))
         summary = evaluate(learner, batches, meter, guard)
     if not runtime.processes.leads:
         return []
     record(folder, samples, 0, "test", config.lr, summary)
     accuracies = record_accuracies(folder, samples, summary)
+    write_probabilities(folder, samples, summary)
     Pictures(folder, config.plt_bkend).draw(at_once=True)
     return accuracies

@@ -17,7 +17,7 @@ from model.losses import Contrast, KindSums, contrast, sum_by_kind
 from model.metrics import hits
 from model.resnet_2d3d import ResNet2d3d
 from model.training.gathering import gather_clips
-from utils.config.flags import Config
+from utils.config.flags import CROPS, Config
 from utils.runs.positions import Predictions
 from utils.runtime.processes import ALONE, Processes
 from utils.samples import Batch
@@ -30,8 +30,10 @@ class Output(NamedTuple):
     """A batch's mean loss, its rows' losses and hits, and the number of candidates of each row.
 
     `row_loss` `[R]` and `hits` `[R, up to 5]`, as of model.metrics. `windows`: the predictions
-    that a whole video's prediction was averaged from. `kinds`: what is told of the pairs of a
-    contrast by their kind; None without pairs.
+    that a whole video's prediction was averaged from, those of the centre crop. `kinds`: what is
+    told of the pairs of a contrast by their kind; None without pairs. `crops`: predictions of
+    whole videos from V numbers of crops, of which `predictions` are those from the most.
+    `probabilities` `[B, V, classes]` of a classifier that isn't training; without crops, V = 1.
     """
 
     loss: Tensor
@@ -41,6 +43,8 @@ class Output(NamedTuple):
     predictions: Predictions
     windows: Predictions | None = None
     kinds: KindSums | None = None
+    crops: Predictions | None = None
+    probabilities: Tensor | None = None
 
 
 class Task(nn.Module):
@@ -127,13 +131,17 @@ class ClassificationTask(Task):
         row_loss = functional.cross_entropy(logits, target, reduction="none")  # [B]
         predictions = ranked(logits.detach()[:, None], labels, row_loss.detach()[:, None])
         found = hits(logits, target)  # [B, up to 5]
-        return Output(row_loss.mean(), row_loss, found, logits.shape[1], predictions)
+        shares = None if self.training else logits.detach().softmax(dim=1)[:, None]
+        output = Output(row_loss.mean(), row_loss, found, logits.shape[1], predictions)
+        return output._replace(probabilities=shares)  # [B, 1, classes]
 
 
 class WholeVideoTask(Task):
     """Average the softmax outputs of all windows of a video (lc-rnn), one video at a time.
 
-    `per_pass` windows go through the network at once, which changes no result.
+    Those of several crops are averaged over windows, and then over crops: the first one, the first
+    5 and all 10, as far as there are so many. `per_pass` windows go through the network at once,
+    which changes no result.
     """
 
     model: LC_RNN
@@ -142,29 +150,66 @@ class WholeVideoTask(Task):
         super().__init__(model)
         self.per_pass = per_pass
 
+    def forward(self, batch: Batch) -> Output:
+        """Return what `output` does; blocks are normalised when they go through the network."""
+        assert batch.clip is not None  # the guard admits no other batch
+        assert batch.labels is not None
+        return self._output(batch.clip, batch.labels, batch.windows, self.normalise)
+
     def output(self, clips: Tensor, labels: Tensor, windows: Tensor | None) -> Output:
         """Return the loss and rank of the averaged probability, and those of each window."""
+        return self._output(clips, labels, windows, nn.Identity())
+
+    def _output(
+        self,
+        clips: Tensor,
+        labels: Tensor,
+        windows: Tensor | None,
+        prepare: Callable[[Tensor], Tensor],
+    ) -> Output:
         assert windows is not None
-        windows = windows[0]  # [W, N]
-        parts = clips[0].split(self.per_pass * windows.shape[1])  # [up to per_pass·N, C, L, H, W]
-        features = torch.cat([self.model.features(part) for part in parts])  # [K, F, D, D]
-        logits = torch.cat(
-            [self.model.classify(features[part])[0] for part in windows.split(self.per_pass)]
-        )  # [W, classes]
+        windows = windows[0] if windows.ndim == 4 else windows  # [crops, W, N]
+        crops, W = windows.shape[:2]
+        blocks = clips[0].unflatten(0, (crops, -1))  # [crops, K, C, L, H, W]
+        starts = blocks.shape[1] * torch.arange(crops, device=windows.device)[:, None, None]
+        logits = torch.stack(
+            [
+                self._logits(of_crop, chosen, prepare)
+                for of_crop, chosen in zip(blocks, windows - starts, strict=True)
+            ]
+        )  # [crops, W, classes]
         labels = labels[:, -1:, -1]  # [1, 1, 2]
         target = labels[:, 0, 0]  # [1]
-        log_shares = functional.log_softmax(logits, dim=1)  # [W, classes]
-        # the logarithm of the mean of the softmax outputs
-        averaged = log_shares.logsumexp(dim=0, keepdim=True) - math.log(len(windows))
-        row_loss = functional.nll_loss(averaged, target, reduction="none")  # [1]
-        window_loss = -log_shares[:, target].T  # [1, W]
+        log_shares = functional.log_softmax(logits, dim=2)  # [crops, W, classes]
+        # the logarithm of the mean of the softmax outputs, over windows and then over crops
+        of_crops = log_shares.logsumexp(dim=1) - math.log(W)  # [crops, classes]
+        averaged = torch.stack(
+            [of_crops[:n].logsumexp(dim=0) - math.log(n) for n in CROPS if n <= crops]
+        )  # [V, classes]
+        V = len(averaged)
+        losses = -averaged[:, target].T  # [1, V]
+        row_loss = losses[:, -1]  # [1]
+        voted = ranked(averaged[None], labels.expand(-1, V, -1), losses)
+        window_loss = -log_shares[0, :, target].T  # [1, W]
         return Output(
             row_loss.mean(),
             row_loss,
-            hits(averaged, target),
+            hits(averaged[-1:], target),
             averaged.shape[1],
-            ranked(averaged[None], labels, row_loss[None]),
-            ranked(logits[None], labels.expand(-1, len(windows), -1), window_loss),
+            Predictions(*(part[:, -1:] for part in voted)),
+            windows=ranked(logits[:1], labels.expand(-1, W, -1), window_loss),
+            crops=voted,
+            probabilities=averaged.exp()[None],
+        )
+
+    def _logits(
+        self, blocks: Tensor, windows: Tensor, prepare: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Return the logits `[W, classes]` of the windows `[W, N]` of blocks `[K, C, L, H, W]`."""
+        parts = blocks.split(self.per_pass * windows.shape[1])  # [up to per_pass·N, C, L, H, W]
+        features = torch.cat([self.model.features(prepare(part)) for part in parts])  # [K, F, D, D]
+        return torch.cat(
+            [self.model.classify(features[part])[0] for part in windows.split(self.per_pass)]
         )
 
 

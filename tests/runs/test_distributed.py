@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -157,6 +158,9 @@ def test_lc_rnn_counts_every_item_once_whatever_the_number_of_processes(starter,
                 one.drop(columns=measured), two.drop(columns=measured), rtol=1e-5
             )
     assert pd.read_csv(pairs[0][1] / "epochs.csv")["evaluated"].tolist() == [8, 9]
+    one, two = (np.load(folder / "probabilities.npz") for folder in pairs[1])
+    assert one["names"].tolist() == two["names"].tolist()
+    np.testing.assert_allclose(one["probabilities_1"], two["probabilities_1"], rtol=1e-5)
 
 
 def test_a_batch_that_can_not_be_shared_evenly_is_rounded_up(starter, tmp_path):

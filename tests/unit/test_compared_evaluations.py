@@ -229,6 +229,8 @@ def test_numbers_of_crops_are_kinds_of_a_test(tmp_path):
     assert rows.loc["video"] == 0.5  # of the test with more crops, though its name comes first
     assert rows.loc["video, 5 crops"] == pytest.approx(0.6)
     assert rows.loc["video, 10 crops"] == pytest.approx(0.75)
+    losses = comparison.table[comparison.table["metric"] == "loss"]
+    assert losses[losses["mode"] == "test"]["kind"].tolist() == ["video, 10 crops"]
     lines = [" ".join(line.split()) for line in summary_text(comparison).splitlines()]
     places = [
         lines.index(f"top-1 (%), {text}")

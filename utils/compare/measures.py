@@ -157,7 +157,8 @@ def of_test(test: Test) -> list[pd.DataFrame]:
     rows = rows[(rows["name"] == ALL) & rows["level"].isin(LEVELS)].drop_duplicates("level")
     if records.epochs.empty or rows.empty:
         raise UsageError(f"{test.folder}: holds no results of a test")
-    level = "video" if (rows["level"] == "video").any() else "clip"
+    videos = [level for level in LEVELS[:-1] if (rows["level"] == level).any()]
+    level = videos[-1] if videos else "clip"  # the loss is that of the most crops
     same: dict[str, Any] = {"mode": "test", "epoch": np.nan, "when": test.what}
     losses = records.epochs.tail(1).assign(kind=level, **same)
     aspects = of_aspects(records).assign(kind=level, **same)

@@ -56,10 +56,11 @@ class EpochRow(NamedTuple):
 class PredictionRow(NamedTuple):
     """A prediction, in predictions.csv, or that of a whole video's window, in windows.csv.
 
-    `item` is the index in the data set, for videos the row of the split file; `step` counts the
-    predicted blocks, or the windows. `target` and `predicted` are indices into classes.csv;
-    `image` and `orientation` are the target's, with D and U told apart. The loss is averaged over
-    positions. `rank` is the target's among a classifier's classes, from 1; `name` a tested video's.
+    A whole video's is that from the most crops, a window's that of the centre crop. `item` is the
+    index in the data set, for videos the row of the split file; `step` counts the predicted blocks,
+    or the windows. `target` and `predicted` are indices into classes.csv; `image` and `orientation`
+    are the target's, with D and U told apart. The loss is averaged over positions. `rank` is the
+    target's among a classifier's classes, from 1; `name` a tested video's.
     """
 
     epoch: int
@@ -80,7 +81,8 @@ class PredictionRow(NamedTuple):
 class AccuracyRow(NamedTuple):
     """A test's accuracies of a class, or of all classes, in accuracies.csv.
 
-    `level` is video or clip; a window of a whole video counts as a clip.
+    `level` is video, 'video, 5 crops', 'video, 10 crops' or clip. Without a number, videos have one
+    crop, the centre, and so have their windows, which count as clips.
     """
 
     level: str
