@@ -21,7 +21,7 @@ from utils.errors import UsageError
 from utils.logs import log
 from utils.plots import figures
 
-PRETRAINED = Config(dataset="UCF101", unexp_epoch=1)
+PRETRAINED = Config(dataset="UCF101")
 FOUND = {"R@1": 0.2, "R@5": 0.4, "knn_top1": 0.3, "probe_top5": 0.8}
 
 
@@ -189,6 +189,14 @@ def test_retrievals_without_results_are_left_out(tmp_path, caplog):
     assert len(comparison.grouping.groups) == 1
     assert "retrieve_epoch2: holds no results of a retrieval; left out" in caplog.text
     assert "retrieve_epoch3: holds no results" in caplog.text
+
+
+def test_flags_of_gabors_part_no_groups_of_videos(tmp_path):
+    make_run(tmp_path, replace(PRETRAINED, seed=1), [5.0])
+    make_run(tmp_path, replace(PRETRAINED, seed=2, unexp_epoch=5, no_gray=True), [5.0])
+    comparison = compared(tmp_path)
+    assert [group.repeats for group in comparison.grouping.groups] == [("1", "2")]
+    assert "unexp_epoch" not in comparison.grouping.common
 
 
 def test_empty_values_and_chances_are_left_out(tmp_path):

@@ -8,12 +8,12 @@ from utils.compare.settings import (
     IDENTIFYING,
     Settings,
     common_text,
+    has_splits,
     joined,
     rank,
     settings_of,
     told,
 )
-from utils.config.datasets import CATALOGUE
 from utils.errors import UsageError
 from utils.logs import log
 
@@ -104,7 +104,7 @@ def _without_copies(members: Sequence[_Member], by: Sequence[str]) -> list[_Memb
 
 def splits_are_repeats(settings: Sequence[Settings]) -> bool:
     """Whether runs that differ in nothing but the seed have one split, or another split each."""
-    if not any(CATALOGUE[one["dataset"]].splits for one in settings):
+    if not any(has_splits(one["dataset"]) for one in settings):
         return False
     splits: dict[tuple, list[int]] = {}
     for one in settings:

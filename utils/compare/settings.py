@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.compare.found import BEST, RANDOM, Run, checkpoint_kind
+from utils.config.datasets import CATALOGUE, GABORS
 from utils.config.flags import FIELDS, Config, fields_on_resume
 from utils.errors import UsageError
 from utils.runs.folder import config_in, run_folder_of
@@ -18,15 +19,34 @@ TESTED = ("test", "retrieve")  # flags with a checkpoint that is evaluated
 IDENTIFYING = [
     name for name in FIELDS if name in (fields_on_resume("fixed", "free") - {"seed"}) | {*TESTED}
 ]
+OF_GABORS = {
+    name: field.default for name, field in FIELDS.items() if field.metadata["group"] == "Gabors"
+}
+
+
+def is_gabor(dataset: str) -> bool:
+    """Whether the data set, which may be the user's own, is one of stimuli and not of videos."""
+    info = CATALOGUE.get(dataset)
+    return info is not None and info.kind == GABORS
+
+
+def has_splits(dataset: str) -> bool:
+    """Whether --split may say which videos a run had; it may for the user's own data sets."""
+    info = CATALOGUE.get(dataset)
+    return info is None or bool(info.splits)
 
 
 def settings_of(runs: Sequence[Run]) -> list[Settings]:
-    """Return the value of every flag of each run, with checkpoints under names that runs share."""
+    """Return the value of every flag of each run, with checkpoints under names that runs share.
+
+    Flags of Gabors are at their defaults for videos, which they say nothing about.
+    """
     pretrained = name_checkpoints([_Checkpoint(run.config.pretrained, run.config) for run in runs])
     tested = name_checkpoints([_Checkpoint(run.config.test, run.config) for run in runs])
     searched = name_checkpoints([_Checkpoint(run.config.retrieve, run.config) for run in runs])
     return [
         {name: getattr(run.config, name) for name in FIELDS}
+        | ({} if is_gabor(run.config.dataset) else OF_GABORS)
         | {"wd": run.config.weight_decay, "pretrained": start, "test": test, "retrieve": retrieve}
         for run, start, test, retrieve in zip(runs, pretrained, tested, searched, strict=True)
     ]
