@@ -4,6 +4,7 @@
     run_model.py --resume RUN_FOLDER    go on with a run
     run_model.py [flags] --resume auto  go on with the run of these flags, or start it
     run_model.py --test CHECKPOINT      test a trained lc-rnn
+    run_model.py --retrieve CHECKPOINT  how good its features are; --extract: write them to files
     run_model.py --analysis RUN_FOLDER  analyse a run's responses; --analysis alone: in training
 
 The program's walk: flags → configuration → what to start from → loaders and model → weights → run
@@ -26,11 +27,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from utils.config import command_line
-from utils.config.checks import check
+from utils.config.changes import features_config
+from utils.config.checks import check_typed
 from utils.config.flags import Config
 from utils.errors import RunError, Stopped, UsageError, leave
 from utils.logs import log, open_streams, say, start_logging
 from utils.machine import machine_told
+from utils.runs.report import report
 from utils.runtime.launch import launch, processes_to_launch
 from utils.runtime.launchers import found, warn_of_other_launchers
 from utils.runtime.meeting import joined
@@ -105,32 +108,23 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def check_typed(typed: dict[str, Any]) -> None:
-    """Raise UsageError for wrong values, if the flags alone make the configuration."""
-    stored = typed.get("test") or "analysed" in typed
-    if not stored and typed.get("resume", command_line.AUTO) == command_line.AUTO:
-        check(dataclasses.replace(Config(), **typed))
-
-
 def run(typed: dict[str, Any], processes: Processes) -> None:
-    """Train or test, with signals that wait for the end of a step."""
+    """Train or evaluate, with signals that wait for the end of a step."""
     from dataset.workers import end_workers
     from utils.runs.locks import RunLocks
     from utils.runs.starts import find_start
 
     interrupts = Interrupts(repeats=processes.count > 1)
-    with (
-        interrupts,
-        own_temporary_folder(),
-        joined(processes, interrupts),
-        RunLocks() as locks,
-    ):
+    temporary, together = own_temporary_folder(), joined(processes, interrupts)
+    with interrupts, temporary, together, RunLocks() as locks:
         program = Program(typed, processes, interrupts, locks)
         try:
             # rank 0 chooses and reads the files, and tells the other ranks
             start = processes.from_first(lambda: find_start(typed, processes.count, locks))
             if start.config.test:
                 test(program, start)
+            elif start.config.evaluation:
+                evaluate(program, start)
             elif "analysed" in typed:
                 analyse(program, start.config, start.folder or Path())
             else:
@@ -142,6 +136,7 @@ def run(typed: dict[str, Any], processes: Processes) -> None:
 def train(program: Program, start: "Start") -> None:
     """Train from the start's weights or state to the last epoch, and print the result."""
     from model.training.run import TrainingRun
+    from utils.runs.starts import tell_resumed
 
     config = start.config
     parts = build(config, ("train",) if config.not_save_best else ("train", "val"), program)
@@ -149,13 +144,7 @@ def train(program: Program, start: "Start") -> None:
     parts.learner.distribute()
     folder = program.processes.from_first(lambda: open_folder(program, start, parts, state))
     if start.resumes:
-        begun = f"after epoch {state.epoch} of {config.num_epochs}"
-        where = begun if state.epoch >= 0 else "before epoch 0"
-        if position is not None:
-            where += f" and {position.done} of {len(parts.loaders['train'])} batches"
-        log.info("resuming %s %s", folder, where)
-        if state.epoch >= config.num_epochs:
-            log.info("the run has reached its epochs already; a larger --num_epochs trains on")
+        tell_resumed(folder, config, state.epoch, position, len(parts.loaders["train"]))
     analysis = None
     if config.analysis:
         analysis = analysis_of(program, config, folder, parts.learner.runtime, parts.samples)
@@ -194,9 +183,28 @@ def test(program: Program, start: "Start") -> None:
         load_classifier(parts.learner.model, start.content, classes, config.test, listed)
     folder = program.processes.from_first(lambda: open_folder(program, start, parts))
     accuracies = test_run(config, parts.learner, parts.loaders["test"], folder, program.interrupts)
+    texts = [*map(accuracy_text, accuracies), f"chance {1 / len(classes):.1%}"]
     if program.processes.leads:
-        texts = [*map(accuracy_text, accuracies), f"chance {1 / len(classes):.1%}"]
         report(folder, "; ".join(texts))
+
+
+def evaluate(program: Program, start: "Start") -> None:
+    """Make features with the start's weights: measure them (retrieval), or write them to files."""
+    from dataset.build import build_whole_loaders, stride_of
+    from model.evaluation.walk import Evaluation
+    from model.training.weights import load_pretrained
+
+    config = features_config(start.config)
+    parts = build(config, ("train",), program)
+    if start.content is not None:
+        load_pretrained(parts.learner.model, start.content, str(start.path), config.evaluation)
+    parts.learner.distribute()
+    loaders = build_whole_loaders(config, parts.learner.runtime)
+    folder = program.processes.from_first(lambda: open_folder(program, start, parts))
+    evaluation = Evaluation(config, parts.learner, loaders, folder, program.interrupts)
+    result = evaluation.run(parts.loaders["train"], stride_of(config))
+    if program.processes.leads:
+        report(folder, result, f"--{config.evaluation}")
 
 
 def analyse(program: Program, config: Config, run_folder: Path) -> None:
@@ -283,16 +291,6 @@ def open_folder(
     epoch = -1 if state is None else state.epoch
     forget_later(start.folder, epoch)
     return reopen_folder(start, start.folder, epoch, program.typed, parts.environment)
-
-
-def report(folder: Path, result: str, what: str = "run folder") -> None:
-    """Print the folder, the result and the names of the pictures."""
-    pictures = sorted(path.name for path in folder.glob("*.png"))
-    text = f"{what}: {folder}\nresult: {result}\npictures: {', '.join(pictures) or 'none'}"
-    try:
-        print(text, flush=True)
-    except OSError as error:  # the reader has gone, or the disk is full
-        raise RunError(f"{folder} is whole; can't print its result: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """From a configuration to a run's data sets and loaders."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from dataset.augmentation import preset_of
@@ -13,7 +13,7 @@ from utils.config.datasets import CATALOGUE, GABORS, VIDEOS
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.runtime.device import Runtime
-from utils.samples import Samples
+from utils.samples import Loader, Samples
 
 
 def build_gabors(config: Config, mode: str, whole: bool = False) -> Samples:
@@ -82,6 +82,11 @@ def build_dataset(config: Config, mode: str, whole: bool = False) -> Samples:
     of Gabors, without any random augmentation.
     """
     return KINDS[CATALOGUE[config.dataset].kind].build(config, mode, whole)
+
+
+def stride_of(config: Config) -> int:
+    """Return the distance between the frames of a clip, in frames of the video."""
+    return CATALOGUE[config.dataset].stride or config.ucf_hmdb_ms_ds
 
 
 def build_analysed_loader(config: Config, runtime: Runtime) -> ClipLoader:
@@ -164,3 +169,19 @@ def loader_of(
         pin_memory=runtime.device.type == "cuda",
         timeout=config.worker_timeout,
     )
+
+
+def build_whole_loaders(config: Config, runtime: Runtime) -> dict[str, Loader]:
+    """Build the loaders of whole videos, or clips of Gabors, whose features are wanted, by mode.
+
+    Raises UsageError.
+    """
+    kind = CATALOGUE[config.dataset].kind
+    if kind == GABORS and config.retrieve:
+        raise UsageError("--retrieve: is for videos; Gabors are drawn, and have no test set")
+    modes: Sequence[str] = ("train", "val")
+    if kind == VIDEOS:
+        from dataset.video_splits import modes_with_files
+
+        modes = ("train", "test") if config.retrieve else modes_with_files(config)
+    return {mode: build_loader(config, mode, runtime, whole=True) for mode in modes}

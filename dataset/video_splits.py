@@ -52,6 +52,20 @@ def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
     return dataset
 
 
+def split_path(config: Config, mode: str) -> Path:
+    """Return the path of a mode's split file."""
+    info = CATALOGUE[config.dataset]
+    variant = info.variant(config.eye, large=config.img_dim > info.large_above)
+    folder = split_folder(config.data_path_dir) / (info.name + variant.suffix)
+    return folder / f"{info.split_name(mode, config.split)}.csv"
+
+
+def modes_with_files(config: Config) -> tuple[str, ...]:
+    """Return the modes that have a split file, or all of them if none has one."""
+    modes = CATALOGUE[config.dataset].modes
+    return tuple(mode for mode in modes if os.path.exists(split_path(config, mode))) or modes
+
+
 def read_split(config: Config, mode: str) -> Split:
     """Read the split of a mode; raises UsageError if there is none, or its frames are missing.
 
@@ -59,10 +73,8 @@ def read_split(config: Config, mode: str) -> Split:
     """
     info = CATALOGUE[config.dataset]
     variant = info.variant(config.eye, large=config.img_dim > info.large_above)
-    folder = split_folder(config.data_path_dir) / (info.name + variant.suffix)
-    path, test = (
-        folder / f"{info.split_name(of_mode, config.split)}.csv" for of_mode in (mode, "test")
-    )
+    path, test = split_path(config, mode), split_path(config, "test")
+    folder = path.parent
     if mode == "val" and os.path.exists(test) and not os.path.exists(path):
         log.warning("no %s: 'best' is chosen on %s, which is test data", path.name, test.name)
         path = test

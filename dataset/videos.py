@@ -82,6 +82,18 @@ class Videos:
         """Return the path that the split file has."""
         return self.videos.name(item)
 
+    def middle_frame(self, item: int, side: int) -> np.ndarray | None:
+        """Return the central square of a video's middle frame, `[side, side, 3]`, RGB."""
+        try:
+            frame = next(self.read(item, [int(self.videos.frames[item]) // 2]))
+        except FrameError:
+            return None
+        height, width, _ = frame.shape
+        square = min(height, width)
+        top, left = (height - square) // 2, (width - square) // 2
+        frame = frame[top : top + square, left : left + square]
+        return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)[..., ::-1]
+
     def augmented(
         self, item: int, numbers: np.ndarray, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:

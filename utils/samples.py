@@ -109,6 +109,17 @@ class Labelled(Protocol):
         """Return (class, is_U) of each frame, `[N, L, 2]`."""
 
 
+@runtime_checkable
+class Pictured(Protocol):
+    """A data set whose items can be shown in a picture."""
+
+    def middle_frame(self, item: int, side: int) -> np.ndarray | None:
+        """Return the central square of an item's middle frame, uint8 `[side, side, 3]`, RGB.
+
+        None if it can't be read.
+        """
+
+
 class Loader(Protocol):
     """Batches of a data set for one rank; `len()` is the number of batches in a whole pass."""
 

@@ -29,7 +29,7 @@ def build_learner(
             f"--model lc-rnn: needs 2 classes to tell apart, and {config.dataset} has {num_classes}"
         )
     processes, on_gpu = runtime.processes, runtime.device.type == "cuda"
-    if config.plain and config.amp == "bf16" and not on_gpu and not config.test:
+    if config.plain and config.amp == "bf16" and not on_gpu and not config.evaluation:
         # the gradient that model/fast/convolution.py computes in oneDNN's place
         raise UsageError("--plain --amp bf16: torch's gradients are wrong on CPUs; leave one out")
     torch.manual_seed(config.seed)

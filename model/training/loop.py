@@ -7,10 +7,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from model.training.batches import copied_ahead
 from model.training.guard import Guard
 from model.training.learner import Learner
 from model.training.meter import Meter, Summary
-from utils.samples import Batch
+from utils.logs import Progress, log
+from utils.samples import Batch, Loader
 
 BATCHES_FOR_STATISTICS = 200
 
@@ -53,6 +55,16 @@ def norms_without_statistics(model: nn.Module) -> list[_BatchNorm]:
         and norm.track_running_stats
         and norm.num_batches_tracked == 0
     ]
+
+
+def fill_statistics(learner: Learner, loader: Loader, guard: Guard, log_freq: int) -> None:
+    """Estimate the running statistics of batch norms that have none yet, over training batches."""
+    if not norms_without_statistics(learner.task):
+        return
+    batches = copied_ahead(loader.batches(epoch=0), learner.runtime.device)
+    with Progress("statistics", len(loader), log_freq) as progress:
+        count = estimate_statistics(learner, batches, Meter(learner.runtime, progress), guard)
+    log.info("estimated the batch norm's statistics over %d training batches", count)
 
 
 def estimate_statistics(

@@ -8,9 +8,8 @@ from model.training.batches import copied_ahead
 from model.training.guard import Guard
 from model.training.learner import Learner
 from model.training.loop import (
-    estimate_statistics,
     evaluate,
-    norms_without_statistics,
+    fill_statistics,
     train_epoch,
 )
 from model.training.meter import Meter
@@ -116,15 +115,9 @@ class TrainingRun:
 
     def fill_statistics(self) -> None:
         """Estimate the running statistics of batch norms that have none yet."""
-        if not norms_without_statistics(self.learner.task):
-            return
         remedy = f"to start again: run_model.py --resume {self.folder}"
         guard = Guard(self.learner, self.guard.interrupts, remedy)
-        loader, runtime = self.loaders["train"], self.learner.runtime
-        batches = copied_ahead(loader.batches(epoch=0), runtime.device)
-        with Progress("statistics", len(loader), self.config.log_freq) as progress:
-            count = estimate_statistics(self.learner, batches, Meter(runtime, progress), guard)
-        log.info("estimated the batch norm's statistics over %d training batches", count)
+        fill_statistics(self.learner, self.loaders["train"], guard, self.config.log_freq)
 
     def measure(self) -> list[EpochRow]:
         """Measure the model as it is on every set."""

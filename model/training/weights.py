@@ -69,12 +69,14 @@ def names_in_both(weights: dict[str, Tensor], model: nn.Module) -> str:
     return f"the file's tensors are {first[:200]}, …, and the model's {wanted}, …"
 
 
-def load_pretrained(model: nn.Module, content: dict[str, Any], path: str) -> Report:
-    """Load what fits, and log what was loaded, missing and left out.
+def load_pretrained(
+    model: nn.Module, content: dict[str, Any], path: str, flag: str = "pretrained"
+) -> Report:
+    """Load what fits, and log what was loaded, missing and left out; `flag` named the file.
 
     Raises UsageError if the backbone is another one, or too little of it is there.
     """
-    told = f"--pretrained {path}"
+    told = f"--{flag} {path}"
     weights = weights_of(model, content, told)
     report = load_weights(model, weights, told)
     other = [key for key in report.other_size if not key.startswith(CLASSIFIER)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.config.checks import from_stored
-from utils.config.flags import FIELDS, Config, fields_on_resume
+from utils.config.flags import EVALUATIONS, FIELDS, Config, fields_on_resume
 from utils.errors import UsageError
 from utils.logs import log
 
@@ -80,37 +80,52 @@ def resumed_config(stored: Config, typed: dict[str, Any]) -> Config:
     return dataclasses.replace(stored, **{**defaults, **typed})
 
 
-def tested_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> Config:
-    """Return the configuration of a test: the checkpoint's, if it holds one, with the typed flags.
+def evaluated_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> Config:
+    """Return the configuration of a test, a retrieval or an extraction.
 
-    Gabors have no test set: they are tested on a pass of epoch 0, with expected images unless
-    `--unexp_epoch 0` is typed. Raises UsageError for typed flags that ask for another model.
+    It is the checkpoint's, if it holds one, with the typed flags. Gabors have no test set: they are
+    evaluated on a pass of epoch 0, with expected images unless `--unexp_epoch 0` is typed. Raises
+    UsageError for typed flags that ask for another model.
     """
-    base = Config(model="lc-rnn")
+    name = next(name for name in EVALUATIONS if typed.get(name))
+    told, is_test = f"--{name} {typed[name]}", name == "test"
+    base = Config(model="lc-rnn" if is_test else Config.model)
     if content is not None and "config" in content:
         base = from_stored(content["config"])
-        if base.is_dpc:
+        if base.is_dpc and is_test:
             raise UsageError(
-                f"--test {typed['test']}: is a dpc-rnn, which has no classifier; finetune it first "
+                f"{told}: is a dpc-rnn, which has no classifier; finetune it first "
                 "(--model lc-rnn --pretrained)"
             )
-        for name in ("model", "net", "track_bn", "l2_norm"):
-            if typed.get(name, getattr(base, name)) != getattr(base, name):
+        for flag in ("model", "net", "track_bn", "l2_norm"):
+            if typed.get(flag, getattr(base, flag)) != getattr(base, flag):
                 raise UsageError(
-                    f"--{name} {typed[name]}: the checkpoint to test has {getattr(base, name)}; "
+                    f"--{flag} {typed[flag]}: the checkpoint to {name} has {getattr(base, flag)}; "
                     "leave the flag out"
                 )
     elif content is not None:
-        names = [name for name in TOLD_BY_A_CHECKPOINT.split() if name not in typed]
-        assumed = [f"--{name} {getattr(base, name)}" for name in names]
+        flags = [flag for flag in TOLD_BY_A_CHECKPOINT.split() if flag not in typed]
+        assumed = [f"--{flag} {getattr(base, flag)}" for flag in flags]
         log.warning(
-            "--test %s: holds no configuration of this program. Assumed: %s. These flags say "
-            "otherwise; the original code trains lc-rnn with --num_seq_in 8",
-            typed["test"],
+            "%s: holds no configuration of this program. Assumed: %s. These flags say otherwise%s",
+            told,
             " ".join(assumed) or "nothing",
+            "; the original code trains lc-rnn with --num_seq_in 8" if is_test else "",
         )
+    starts = {flag: FIELDS[flag].default for flag in fields_on_resume("start")}
     unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
-    return dataclasses.replace(base, **{**typed, "pretrained": "", "unexp_epoch": unexp_epoch})
+    own = {"pretrained": "", "unexp_epoch": unexp_epoch, "label_share": 1.0}
+    return dataclasses.replace(base, **{**starts, **typed, **own})
+
+
+def features_config(config: Config) -> Config:
+    """Return the configuration of a classifier of clips as long as those that a network learned of.
+
+    By its backbone, in float32, features are made; its batch-norm statistics are estimated as in
+    finetuning.
+    """
+    own: dict[str, Any] = {"track_bn": False, "gather_negatives": False, "amp": "off"}
+    return dataclasses.replace(config, model="lc-rnn", num_seq_in=config.num_blocks, **own)
 
 
 def recorded_settings(config: Config) -> dict[str, Any]:
@@ -134,8 +149,8 @@ def analysed_config(stored: Config, typed: dict[str, Any], run: Path) -> Config:
     Raises UsageError for other flags, and for a test's folder.
     """
     told = f"--analysis {run}"
-    if stored.test:
-        raise UsageError(f"{told}: is the folder of a test; name that of the run")
+    if stored.evaluation:
+        raise UsageError(f"{told}: is the folder of a {stored.evaluation}; name that of the run")
     for name in typed:
         if name not in fields_on_resume("technical") - OF_TRAINING:
             raise UsageError(f"--{name}: is the run's own; leave it out with {told}")

@@ -1,12 +1,13 @@
 """What a configuration may hold."""
 
+import dataclasses
 import math
 import os
 import re
 from operator import ge, gt, le, lt
 from typing import Any, get_args
 
-from utils.config.flags import CROPS, FIELDS, RANDOM, Config, normalised_names
+from utils.config.flags import AUTO, CROPS, EVALUATIONS, FIELDS, RANDOM, Config, normalised_names
 from utils.errors import CONTROL, UsageError
 
 COMPARISONS = {"least": ge, "above": gt, "most": le, "below": lt}
@@ -53,8 +54,15 @@ def check(config: Config) -> None:
         raise UsageError("--class_index: is for --test with a checkpoint; leave it out")
     check_evaluations(config)
     check_recipe(config)
-    if not config.test:
+    if not config.evaluation:
         check_share(config, count=1)
+
+
+def check_typed(typed: dict[str, Any]) -> None:
+    """Raise UsageError for wrong values, if the flags alone make the configuration."""
+    stored = any(typed.get(name) for name in EVALUATIONS) or "analysed" in typed
+    if not stored and typed.get("resume", AUTO) == AUTO:
+        check(dataclasses.replace(Config(), **typed))
 
 
 def check_evaluations(config: Config) -> None:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from utils.config.checks import check_text
-from utils.config.flags import FIELDS, FLOATS, Config, normalised_names
+from utils.config.flags import AUTO, EVALUATIONS, FIELDS, FLOATS, Config, normalised_names
 from utils.config.presets import PRESETS, presets_text, with_preset
 from utils.errors import UsageError
 from utils.files import reason
 
-STARTS = ("resume", "pretrained", "test", "retrieve", "extract")  # a program takes one of them
+STARTS = ("resume", "pretrained", *EVALUATIONS)  # a program takes one of them
 SHOWN = {False: "off", "": "none", None: "by model"}  # defaults in --help; 0 equals False
 METAVARS = {int: "N", float: "X", str: "NAME"}
-AUTO = "auto"  # as --resume: resume the run of this configuration, or start it
 EPILOG = """examples:
   run_model.py --dataset gabors --img_dim 64 --num_seq_in 3 --pred_step 1 --batch_size 8
   run_model.py --dataset k400 --img_dim 128 --num_epochs 100

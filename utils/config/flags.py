@@ -16,11 +16,13 @@ AMP = ("off", "bf16", "fp16")
 TRAIN_WHAT = ("all", "ft", "last")
 OPTIMIZERS = ("adam", "sgd")
 CROPS = (1, 5, 10)
+EVALUATIONS = ("test", "retrieve", "extract")  # flags that name a checkpoint, and train nothing
 RANDOM = "random"  # in the place of a checkpoint: weights drawn from the seed
 DEFAULT_WD = {"dpc-rnn": 1e-5, "lc-rnn": 1e-3}
 SEEDS = 2**32
 NEVER = 10**9  # as an epoch
 FLOATS = (float, float | None)
+AUTO = "auto"  # as --resume: resume the run of this configuration, or start it
 
 
 def flag(
@@ -238,6 +240,11 @@ class Config:
     def is_dpc(self) -> bool:
         """Whether the model is dpc-rnn, which predicts and contrasts."""
         return self.model == "dpc-rnn"
+
+    @property
+    def evaluation(self) -> str:
+        """The flag by which a checkpoint is tested or otherwise evaluated; empty in training."""
+        return next((name for name in EVALUATIONS if getattr(self, name)), "")
 
     @property
     def num_blocks(self) -> int:

@@ -13,15 +13,14 @@ from typing import Any, NamedTuple
 
 from utils.config.changes import (
     analysed_config,
+    evaluated_config,
     kept_config,
     resumed_config,
     run_identity,
     technical_flags,
-    tested_config,
 )
 from utils.config.checks import check, from_stored
-from utils.config.command_line import AUTO
-from utils.config.flags import RANDOM, SEEDS, Config
+from utils.config.flags import AUTO, EVALUATIONS, RANDOM, SEEDS, Config
 from utils.errors import UsageError
 from utils.files import reason, writing
 from utils.logs import log, log_to_folder
@@ -40,6 +39,7 @@ from utils.runs.folder import (
     write_config,
 )
 from utils.runs.locks import RunLocks
+from utils.runs.positions import Position
 from utils.runs.reading import read_checkpoint
 from utils.runs.records import drop_rows_after, start_records
 from utils.samples import ClassInfo
@@ -68,8 +68,8 @@ def find_start(typed: dict[str, Any], processes: int, locks: RunLocks) -> Start:
 
     Raises UsageError for wrong flags and files.
     """
-    if typed.get("test"):
-        return find_tested(typed)
+    if name := evaluation_in(typed):
+        return find_evaluated(name, typed)
     if "analysed" in typed:
         return find_analysed(typed)
     if typed.get("resume") == AUTO:
@@ -88,11 +88,16 @@ def find_start(typed: dict[str, Any], processes: int, locks: RunLocks) -> Start:
     return with_pretrained(checked_and_seeded(dataclasses.replace(Config(), **typed)))
 
 
-def find_tested(typed: dict[str, Any]) -> Start:
-    """Read the checkpoint to test; 'random' stands for random weights."""
-    path = Path(typed["test"])
-    content = None if typed["test"] == RANDOM else read_checkpoint(path, "test")
-    config = checked_and_seeded(tested_config(content, typed))
+def evaluation_in(typed: dict[str, Any]) -> str:
+    """Return the typed flag that names a checkpoint to evaluate, such as `test`, or nothing."""
+    return next((name for name in EVALUATIONS if typed.get(name)), "")
+
+
+def find_evaluated(name: str, typed: dict[str, Any]) -> Start:
+    """Read the checkpoint of a test, a retrieval or an extraction; 'random': random weights."""
+    path = Path(typed[name])
+    content = None if typed[name] == RANDOM else read_checkpoint(path, name)
+    config = checked_and_seeded(evaluated_config(content, typed))
     return Start(config, path=path, content=content)
 
 
@@ -174,7 +179,7 @@ def matching_runs(parent: Path, typed: dict[str, Any]) -> list[Path]:
         except UsageError as error:
             log.warning("%s; left out", error)
             continue
-        if not kept.get("test") and run_identity(kept) == wanted:
+        if not evaluation_in(kept) and run_identity(kept) == wanted:
             found.append((started, folder))
     return [path for _, path in sorted(found, reverse=True)]
 
@@ -199,28 +204,43 @@ def new_folder(
     classes: Sequence[ClassInfo],
     locks: RunLocks,
 ) -> Path:
-    """Make and lock the folder of a new run or test, with its configuration and empty records.
+    """Make and lock the folder of a new run or evaluation, with its configuration.
 
-    A test's folder lies in the run folder of its checkpoint, if there is one that can be written.
+    A run and a test have empty records. The folder of a test or another evaluation lies in the run
+    folder of its checkpoint, if there is one that can be written.
     """
-    parent = Path(config.output_dir)
-    if config.test:
-        name = f"test_{checkpoint_stem(config.test)}"
-        run = run_folder_of(Path(config.test))
+    parent, evaluation = Path(config.output_dir), config.evaluation
+    if evaluation:
+        checkpoint = getattr(config, evaluation)
+        name = f"{evaluation}_{checkpoint_stem(checkpoint)}"
+        run = run_folder_of(Path(checkpoint))
         parent = run if run is not None and os.access(run, os.W_OK) else parent
     else:
         name = run_name(config, seed_typed=typed.get("seed", -1) >= 0)
 
     def fill(folder: Path) -> None:
         write_config(folder, config, typed, environment)
-        start_records(folder, classes)
-        if not config.test:
+        if evaluation in ("", "test"):
+            start_records(folder, classes)
+        if not evaluation:
             (folder / "model").mkdir()
 
     folder = make_folder(parent, name, config.overwrite, fill, locks)
     log_to_folder(folder)
     log.info("run folder: %s", folder)
     return folder
+
+
+def tell_resumed(
+    folder: Path, config: Config, epoch: int, position: Position | None, batches: int
+) -> None:
+    """Log where a run goes on: after an epoch, and the position among so many batches."""
+    where = f"after epoch {epoch} of {config.num_epochs}" if epoch >= 0 else "before epoch 0"
+    if position is not None:
+        where += f" and {position.done} of {batches} batches"
+    log.info("resuming %s %s", folder, where)
+    if epoch >= config.num_epochs:
+        log.info("the run has reached its epochs already; a larger --num_epochs trains on")
 
 
 def reopen_folder(

@@ -84,12 +84,12 @@ def start_runtime(config: Config, processes: Processes) -> Runtime:
     if batch_size != config.batch_size:
         log.warning("--batch_size: %d, for %d equal shares", batch_size, processes.count)
     check_memory(config, processes.count)
-    if not config.test:
+    if not config.evaluation:
         check_share(config, processes.count)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        # tuned for each new shape: whole videos of a test have too many shapes
-        torch.backends.cudnn.benchmark = not (config.deterministic or config.test)
+        # tuned for each new shape: whole videos have too many shapes
+        torch.backends.cudnn.benchmark = not (config.deterministic or config.evaluation)
     elif config.low_memory:
         return_freed_memory()
     elif not config.plain:
