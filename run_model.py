@@ -204,7 +204,7 @@ def evaluate(program: Program, start: "Start") -> None:
     evaluation = Evaluation(config, parts.learner, loaders, folder, program.interrupts)
     result = evaluation.run(parts.loaders["train"], stride_of(config))
     if program.processes.leads:
-        report(folder, result, f"--{config.evaluation}")
+        report(folder, result)
 
 
 def analyse(program: Program, config: Config, run_folder: Path) -> None:

@@ -39,6 +39,10 @@ from utils.samples import Loader, Pictured, Samples
 
 RECALLS = (1, 5, 10, 20, 50)
 TOPS = (1, 5)
+TOLD = {
+    **{f"R@{k}": f"R@{k}" for k in RECALLS[:3]},
+    **{"knn_top1": "nearest neighbours", "probe_top1": "linear probe"},
+}  # in the result line
 WRITTEN = max(RECALLS)  # neighbours of a query in retrieval.csv
 QUERIES_SHOWN, NEIGHBOURS_SHOWN, SIDE = 6, 5, 112  # of the picture; pixels
 
@@ -119,11 +123,10 @@ class Evaluation:
         write_retrieval(self.folder, (test, queries), (train, gallery), listed)
         self._write_shown(queries, gallery, found)
         Pictures(self.folder, self.config.plt_bkend).draw(at_once=True)
-        shown = ("R@1", "R@5", "R@10", "knn_top1", "probe_top1")
         return "; ".join(
-            f"{row.measure} {row.value:.1%} (chance {row.chance:.1%})"
+            f"{TOLD[row.measure]} {row.value:.1%} (chance {row.chance:.1%})"
             for row in rows
-            if row.measure in shown and row.value == row.value
+            if row.measure in TOLD and row.value == row.value
         )
 
     def _write_shown(self, queries: Features, gallery: Features, found: Neighbours) -> None:

@@ -1,0 +1,197 @@
+"""Retrieval and extraction by command lines, on small videos and on Gabors."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dataset.build import build_dataset
+from model.resnet_2d3d import ResNet2d3d
+from model.training.tasks import MEAN, STD
+from run_records import only
+from small_runs import TINY, narrow, run, video_flags
+from utils.runs.folder import config_in
+from video_data import CLASSES, Prepared, prepare
+
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
+LENGTHS, TEST_LENGTHS = (24, 30, 27), (26, 41, 10)  # the last is too short
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Prepared:
+    return prepare(tmp_path_factory.mktemp("ucf"), lengths=LENGTHS, test_lengths=TEST_LENGTHS)
+
+
+@pytest.fixture(scope="module")
+def dpc(prepared, tmp_path_factory) -> Path:
+    """The folder of a pretraining. Not to be changed."""
+    output = tmp_path_factory.mktemp("dpc")
+    with narrow():
+        flags = [*video_flags(prepared.csv_root), "--pred_step", 1, "--not_save_best"]
+        assert run(*flags, "--num_epochs", 1, "--output_dir", output) == 0
+    return only(output)
+
+
+@pytest.fixture(scope="module")
+def retrieved(dpc) -> Path:
+    """The folder of a retrieval. Not to be changed."""
+    with narrow():
+        assert run("--retrieve", dpc / "model/epoch1.pth.tar", "--num_workers", 0) == 0
+    return dpc / "retrieve_epoch1"
+
+
+@pytest.fixture(scope="module")
+def extracted(dpc) -> Path:
+    """The folder of an extraction. Not to be changed."""
+    with narrow():
+        assert run("--extract", dpc / "model/epoch1.pth.tar", "--num_workers", 0) == 0
+    return dpc / "extract_epoch1"
+
+
+def backbone_of(extracted: Path) -> tuple[ResNet2d3d, dict]:
+    content = torch.load(extracted / "backbone.pth.tar", weights_only=True)
+    backbone = ResNet2d3d(content["net"], track_bn=True).eval()
+    backbone.load_state_dict(content["state_dict"])
+    return backbone, content
+
+
+def test_a_retrieval_leaves_its_files_in_the_run_folder(retrieved):
+    assert {path.name for path in retrieved.glob("[!.]*")} == {
+        *("config.json", "log.txt", "evaluations.csv", "retrieval.csv", "retrieval.png"),
+        *("retrieval_shown.npz", "features_train.npz", "features_train.csv"),
+        *("features_test.npz", "features_test.csv"),
+    }
+
+
+def test_features_are_means_of_the_backbone_s_output_over_each_window(
+    prepared, retrieved, extracted
+):
+    """A loop over windows with the plain backbone and its estimated statistics."""
+    backbone, _ = backbone_of(extracted)
+    backbone.double()
+    config = config_in(retrieved)
+    assert config.num_blocks == 4
+    mean, std = (torch.tensor(of).view(3, 1, 1, 1) * 255 for of in (MEAN, STD))
+    videos = build_dataset(config, "test", whole=True)
+    stored = np.load(retrieved / "features_test.npz")
+    table = pd.read_csv(retrieved / "features_test.csv")
+    assert len(videos) == len(table) == 6
+    for index in range(len(videos)):
+        clip = videos[0, index].clip.double()  # [K, C, L, H, W]
+        windows = []
+        for start in range(0, len(clip) - 4 + 1, 2):
+            with torch.no_grad():
+                maps = backbone((clip[start : start + 4] - mean) / std)
+            windows.append(maps.mean(dim=(0, 2, 3, 4)))
+        first, count = table.loc[index, ["first_window", "windows"]]
+        assert count == len(windows)
+        here = stored["windows"][first : first + count]
+        np.testing.assert_allclose(here, torch.stack(windows), rtol=1e-3, atol=1e-4)
+        assert (stored["video"][first : first + count] == index).all()
+        np.testing.assert_allclose(stored["videos"][index], here.mean(axis=0), atol=1e-6)
+    assert table["name"].tolist() == stored["names"].tolist()
+    assert table["class"].tolist() == [name for name in CLASSES for _ in "ab"]
+    assert stored["classes"][stored["labels"]].tolist() == table["class"].tolist()
+    assert stored["windows"].dtype == np.float32
+
+
+def test_the_neighbours_and_measures_are_those_of_the_stored_features(retrieved):
+    gallery, queries = (np.load(retrieved / f"features_{of}.npz") for of in ("train", "test"))
+    features = [of["videos"].astype("f8") - of["videos"].mean(axis=0) for of in (gallery, queries)]
+    train, test = (of / np.linalg.norm(of, axis=1, keepdims=True) for of in features)
+    cosine = test @ train.T
+    order = np.argsort(-cosine, axis=1)
+    rows = pd.read_csv(retrieved / "retrieval.csv")
+    assert len(rows) == 6 * 9  # all of the gallery
+    for row in rows.itertuples():
+        query = queries["names"].tolist().index(row.query)
+        found = order[query, row.rank - 1]
+        assert gallery["names"][found] == row.neighbour
+        assert row.similarity == pytest.approx(cosine[query, found], abs=1e-5)
+        assert row.neighbour_class == CLASSES[gallery["labels"][found]]
+        assert bool(row.right) == (row.query_class == row.neighbour_class)
+    table = pd.read_csv(retrieved / "evaluations.csv").set_index("measure")
+    for k in (1, 5):
+        found = rows[rows["rank"] <= k].groupby("query")["right"].max().mean()
+        assert table.loc[f"R@{k}", "value"] == pytest.approx(found)
+    assert table.loc["R@1", "chance"] == pytest.approx(1 / 3)
+    assert table.loc["R@10":"R@50", "value"].isna().all()  # of a gallery of nine
+    assert table.loc["knn_top1", "chance"] == pytest.approx(1 / 3)
+    assert table.loc["knn_top5"].isna()["value"]  # of three classes
+    assert (table["evaluated"] == 6).all()
+    assert (table["gallery"] == 9).all()
+
+
+def test_the_picture_shows_queries_with_their_nearest(retrieved):
+    shown = np.load(retrieved / "retrieval_shown.npz")
+    rows = pd.read_csv(retrieved / "retrieval.csv")
+    assert shown["frames"].shape == (6, 6, 112, 112, 3)
+    for query, names in enumerate(shown["names"]):
+        own = rows[rows["query"] == names[0]].sort_values("rank")[:5]
+        assert own["neighbour"].tolist() == names[1:].tolist()
+        assert own["right"].astype(bool).tolist() == shown["right"][query].tolist()
+
+
+def test_a_second_retrieval_is_the_same_bit_for_bit(dpc, retrieved, prepared, tmp_path):
+    weights = tmp_path / "epoch1.pth.tar"
+    weights.write_bytes((dpc / "model/epoch1.pth.tar").read_bytes())
+    flags = ["--num_workers", 1, "--output_dir", tmp_path]
+    assert run("--retrieve", weights, *flags) == 0
+    again = tmp_path / "retrieve_epoch1"
+    for name in ("evaluations.csv", "retrieval.csv", "features_train.csv"):
+        assert (again / name).read_bytes() == (retrieved / name).read_bytes()
+
+
+def test_other_data_and_random_weights_can_be_retrieved(prepared, dpc, tmp_path):
+    other = prepare(tmp_path, "HMDB51", lengths=(30, 30), test_lengths=(30,))
+    flags = ["--dataset", "hmdb51", "--data_path_dir", other.csv_root, "--num_workers", 0]
+    weights = dpc / "model/epoch1.pth.tar"
+    assert run("--retrieve", weights, *flags, "--suffix", "x") == 0
+    assert pd.read_csv(dpc / "retrieve_epoch1_001/evaluations.csv")["evaluated"][0] == 3
+    flags = [*video_flags(prepared.csv_root), "--pred_step", 1, "--output_dir", tmp_path / "out"]
+    assert run("--retrieve", "random", *flags) == 0
+    assert (tmp_path / "out/retrieve_random/evaluations.csv").exists()
+
+
+def test_the_backbone_s_file_holds_plain_values(extracted):
+    _, content = backbone_of(extracted)
+    assert content["net"] == "resnet18"
+    assert (content["img_dim"], content["seq_len"], content["ds"]) == (32, 2, 2)
+    assert content["mean"] == list(MEAN)
+    assert content["state_dict"]["bn1.running_var"].min() > 0
+    assert (extracted / "features_train.npz").exists()
+    assert (extracted / "features_test.npz").exists()
+
+
+def test_gabors_are_extracted_clip_by_clip(tmp_path):
+    assert run("--extract", "random", *TINY, "--output_dir", tmp_path) == 0
+    folder = tmp_path / "extract_random"
+    assert np.load(folder / "features_train.npz")["windows"].shape == (8, 32)
+    table = pd.read_csv(folder / "features_val.csv")
+    assert table["name"].tolist() == [0, 1, 2, 3]
+    assert (table["windows"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--retrieve", "random", *TINY], "--retrieve: is for videos"),
+        (["--retrieve", "/nowhere/x.pth.tar"], "--retrieve /nowhere/x.pth.tar: "),
+        (["--retrieve", "random", "--data_path_dir", "/nowhere"], "no such split file"),
+        (["--retrieve", "random", "--test", "random"], "take at most one of them"),
+        (["--video", "x.mp4"], "--video: needs --extract too"),
+        (["--test_crops", "5"], "--test_crops: needs --test too"),
+    ],
+)
+def test_wrong_flags_end_before_there_is_a_folder(flags, told, tmp_path, capfd):
+    assert run(*flags, "--output_dir", tmp_path / "out") == 2
+    assert told in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_flags_of_another_network_are_refused(dpc, capfd):
+    weights = dpc / "model/epoch1.pth.tar"
+    assert run("--retrieve", weights, "--net", "resnet34") == 2
+    assert "the checkpoint to retrieve has resnet18" in capfd.readouterr().err
