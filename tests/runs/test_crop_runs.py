@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dataset.build import build_dataset
+from forked import ROOT
 from model.training.tasks import Task, build_task
 from published import load_file
 from run_records import only
@@ -126,6 +127,16 @@ def test_the_centre_crop_gives_the_same_bits_whatever_the_number_of_crops(runs):
 
 def lines_of(folder: Path) -> list[str]:
     return (folder / "accuracies.csv").read_text().splitlines()
+
+
+def test_the_example_of_the_page_reads_them(runs, capsys):
+    page = (ROOT / "model/README.md").read_text()
+    (code,) = (part for part in page.split("```python\n") if "probabilities_10" in part[:300])
+    path = runs[10] / "probabilities.npz"
+    exec(code.split("```")[0].replace("OUT/RUN/test_best_epoch90/probabilities.npz", str(path)))
+    table = pd.read_csv(runs[10] / "accuracies.csv").set_index(["level", "name"])
+    share = table.loc[("video, 10 crops", "all classes"), "top1"]
+    assert capsys.readouterr().out.startswith(f"{share:.1%}; wrong: ")
 
 
 @small

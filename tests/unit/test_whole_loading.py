@@ -1,18 +1,20 @@
 """Whole videos of any mode and model, as features are made of them."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from dataset.build import build_loader
 from utils.config.flags import Config
 from utils.runtime.device import start_runtime
-from utils.runtime.processes import ALONE
+from utils.runtime.processes import ALONE, Processes
 from video_data import prepare
 
 
-def batches(config, mode="train", epoch=0):
-    loader = build_loader(config, mode, start_runtime(config, ALONE), whole=True)
-    return list(loader.batches(epoch))
+def batches(config, mode="train", epoch=0, processes=ALONE):
+    runtime = dataclasses.replace(start_runtime(config, ALONE), processes=processes)
+    return list(build_loader(config, mode, runtime, whole=True).batches(epoch))
 
 
 def config(**options):
@@ -62,3 +64,16 @@ def test_gabors_give_their_clips_in_order(mode):
     again = batches(classifier, mode)
     assert all(a.clip.equal(b.clip) for a, b in zip(whole, again, strict=True))
     assert all((batch.clip == batch.clip[:, :, :1]).all() for batch in whole)
+
+
+@pytest.mark.parametrize("dataset", ["UCF101", "Gabors"])
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_the_items_and_each_comes_once(tmp_path, dataset, count):
+    options = {"dataset": dataset, "train_len": 9, "batch_size": 4}
+    if dataset != "Gabors":
+        prepared = prepare(tmp_path, dataset, lengths=(20, 13, 15))
+        options["data_path_dir"] = str(prepared.csv_root)
+    ranks = [batches(config(**options), processes=Processes(rank, count)) for rank in range(count)]
+    assert len({len(of_rank) for of_rank in ranks}) == 1
+    read = [batch for of_rank in ranks for batch in of_rank if batch.clip is not None]
+    assert sorted(torch.cat([batch.item for batch in read]).tolist()) == list(range(9))
