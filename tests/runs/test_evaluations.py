@@ -1,5 +1,6 @@
 """Retrieval and extraction by command lines, on small videos and on Gabors."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from dataset.build import build_dataset
+from forked import ROOT
 from model.resnet_2d3d import ResNet2d3d
 from model.training.tasks import MEAN, STD
 from run_records import only
@@ -195,3 +197,17 @@ def test_flags_of_another_network_are_refused(dpc, capfd):
     weights = dpc / "model/epoch1.pth.tar"
     assert run("--retrieve", weights, "--net", "resnet34") == 2
     assert "the checkpoint to retrieve has resnet18" in capfd.readouterr().err
+
+
+def test_the_lines_in_the_readme_give_the_features_of_a_clip(prepared, dpc, extracted, monkeypatch):
+    """The page's own text, with the first window of a video in place of its random clip."""
+    page = (ROOT / "model/README.md").read_text()
+    [lines] = re.findall(r"```python\n(import torch\n.*?)```", page, re.DOTALL)
+    assert len(lines.splitlines()) <= 13
+    clip = build_dataset(config_in(extracted), "test", whole=True)[0, 0].clip[:4]
+    monkeypatch.setattr(torch, "rand", lambda *shape: clip.float() / 255)
+    monkeypatch.chdir(extracted)
+    names: dict = {}
+    exec(lines, names)
+    stored = np.load(extracted / "features_test.npz")["windows"][0]
+    np.testing.assert_allclose(names["features"], stored, rtol=1e-3, atol=1e-4)
