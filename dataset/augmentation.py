@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.config.datasets import CATALOGUE
+from utils.config.described import info_of
 from utils.config.flags import Config
 
 CROP = 224  # pixels, the side of every crop of a fixed size
@@ -213,5 +213,5 @@ def preset_of(config: Config, mode: str, flip: bool = True) -> Preset:
     if config.no_augm:
         return Preset(config.img_dim, bilinear)
     if config.is_dpc and mode != "test":
-        return DPC_PRESETS[CATALOGUE[config.dataset].dpc_preset](config.img_dim, bilinear)
+        return DPC_PRESETS[info_of(config).dpc_preset](config.img_dim, bilinear)
     return lc_preset(mode, config.img_dim, bilinear, flip, linear=config.augm == "linear")

@@ -9,7 +9,8 @@ from dataset.gabor_sequences import Sequences
 from dataset.gabor_stimuli import DESIGNS
 from dataset.gabors import GaborDataset, Layouts
 from dataset.loading import ClipLoader, EpochBatches
-from utils.config.datasets import CATALOGUE, GABORS, VIDEOS
+from utils.config.datasets import GABORS, VIDEOS
+from utils.config.described import info_of
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.runtime.device import Runtime
@@ -25,6 +26,10 @@ def build_gabors(config: Config, mode: str, whole: bool = False) -> Samples:
         )
     if config.augm == "linear" and mode == "train" and not whole:
         raise UsageError("--augm linear: is for videos; leave it out")
+    if config.label_share < 1 and mode == "train" and not whole:
+        raise UsageError(
+            f"--label_share {config.label_share:g}: is for videos; lower --train_len for Gabors"
+        )
     if mode == "test" and config.test_crops > 1:
         raise UsageError(
             f"--test_crops {config.test_crops}: is for videos; leave it out for Gabors"
@@ -81,12 +86,12 @@ def build_dataset(config: Config, mode: str, whole: bool = False) -> Samples:
     With `whole`, samples are as in a test, whatever the mode and the model: whole videos, or clips
     of Gabors, without any random augmentation.
     """
-    return KINDS[CATALOGUE[config.dataset].kind].build(config, mode, whole)
+    return KINDS[info_of(config).kind].build(config, mode, whole)
 
 
 def stride_of(config: Config) -> int:
     """Return the distance between the frames of a clip, in frames of the video."""
-    return CATALOGUE[config.dataset].stride or config.ucf_hmdb_ms_ds
+    return info_of(config).stride or config.ucf_hmdb_ms_ds
 
 
 def build_analysed_loader(config: Config, runtime: Runtime) -> ClipLoader:
@@ -132,7 +137,7 @@ def build_loader(config: Config, mode: str, runtime: Runtime, whole: bool = Fals
     validation and test; whole videos come one by one. Several processes share each batch. With
     `whole`, samples are as in a test, every item once and in order.
     """
-    info = CATALOGUE[config.dataset]
+    info = info_of(config)
     samples = build_dataset(config, mode, whole)
     processes = runtime.processes
     batch_size = processes.round_up(config.batch_size)
@@ -176,7 +181,7 @@ def build_whole_loaders(config: Config, runtime: Runtime) -> dict[str, Loader]:
 
     Raises UsageError.
     """
-    kind = CATALOGUE[config.dataset].kind
+    kind = info_of(config).kind
     if kind == GABORS and config.retrieve:
         raise UsageError("--retrieve: is for videos; Gabors are drawn, and have no test set")
     modes: Sequence[str] = ("train", "val")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from utils.config import command_line
 from utils.config.checks import check
 from utils.config.command_line import Parser, typed_path
-from utils.config.datasets import CATALOGUE, GABORS
+from utils.config.datasets import GABORS, entry
 from utils.config.flags import FIELDS, NEVER, Config, fields_on_resume
 from utils.errors import UsageError
 from utils.runs.folder import config_in, is_run_folder
@@ -114,7 +114,7 @@ def parse(arguments: list[str]) -> Asked:
         raise UsageError(f"--pixels {flags.pixels}: must be even, as the film's codec demands")
     folder = run_folder(others)
     config = config_of_flags(others) if folder is None else config_in(folder)
-    if CATALOGUE[config.dataset].kind != GABORS:
+    if entry(config.dataset).kind != GABORS:
         where = "" if folder is None else f"{folder}: "
         raise UsageError(f"{where}{config.dataset} has videos; only Gabor stimuli can be shown")
     if config.seed < 0:

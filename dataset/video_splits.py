@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from dataset import frames, split_files
 from dataset.augmentation import preset_of
+from dataset.label_share import labelled
 from dataset.split_files import VideoList, how_to_make
 from dataset.videos import VideoClips, VideoOptions, Videos, WholeVideos
-from utils.config.datasets import CATALOGUE
+from utils.config.described import info_of
 from utils.config.flags import Config, split_folder
 from utils.errors import UsageError
 from utils.logs import log
@@ -25,7 +26,7 @@ class Split(NamedTuple):
 def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
     """Build the clips of a mode, or its whole videos, as in mode test; raises UsageError."""
     whole = whole or mode == "test"
-    info = CATALOGUE[config.dataset]
+    info = info_of(config)
     split = read_split(config, mode)
     options = VideoOptions(
         seed=config.seed,
@@ -49,12 +50,19 @@ def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
     if short := dataset.total - len(dataset):
         message = "%s: %d of %d videos are too short, %d frames or fewer, and are left out"
         log.info(message, mode, short, dataset.total, options.too_few)
+    if config.label_share < 1 and mode == "train" and not whole:
+        usable = len(dataset)
+        dataset.items = labelled(
+            split.videos.labels, dataset.items, share=config.label_share, seed=config.seed
+        )
+        message = "--label_share %g: %d of %d training videos remain"
+        log.info(message, config.label_share, len(dataset), usable)
     return dataset
 
 
 def split_path(config: Config, mode: str) -> Path:
     """Return the path of a mode's split file."""
-    info = CATALOGUE[config.dataset]
+    info = info_of(config)
     variant = info.variant(config.eye, large=config.img_dim > info.large_above)
     folder = split_folder(config.data_path_dir) / (info.name + variant.suffix)
     return folder / f"{info.split_name(mode, config.split)}.csv"
@@ -62,7 +70,7 @@ def split_path(config: Config, mode: str) -> Path:
 
 def modes_with_files(config: Config) -> tuple[str, ...]:
     """Return the modes that have a split file, or all of them if none has one."""
-    modes = CATALOGUE[config.dataset].modes
+    modes = info_of(config).modes
     return tuple(mode for mode in modes if os.path.exists(split_path(config, mode))) or modes
 
 
@@ -71,7 +79,7 @@ def read_split(config: Config, mode: str) -> Split:
 
     Validation falls back to the test split.
     """
-    info = CATALOGUE[config.dataset]
+    info = info_of(config)
     variant = info.variant(config.eye, large=config.img_dim > info.large_above)
     path, test = split_path(config, mode), split_path(config, "test")
     folder = path.parent

@@ -7,7 +7,7 @@ from torch import nn
 
 from model.fast.optimizers import SGD, Adam
 from utils.config.checks import milestones
-from utils.config.datasets import CATALOGUE
+from utils.config.described import info_of
 from utils.config.flags import Config
 from utils.errors import UsageError
 
@@ -113,7 +113,7 @@ def schedule_of(config: Config) -> Schedule:
     if epochs is None and config.is_dpc:
         epochs = ()
     if epochs is None:
-        epochs = CATALOGUE[config.dataset].milestones[config.img_dim >= LARGE_IMAGE]
+        epochs = info_of(config).milestones[config.img_dim >= LARGE_IMAGE]
     return Steps(epochs, config.lr_gamma)
 
 

@@ -163,7 +163,7 @@ def test_a_checkpoints_stem_is_its_name_without_ending():
         ("--dropout 1", "--dropout 1: must be at least 0 and below 1"),
         ("--seed -2", "--seed -2: must be at least -1"),
         ("--seed 4294967296", "--seed 4294967296: must be at least -1 and below 4294967296"),
-        ("--split 4", "--split 4: must lie between 1 and 3"),
+        ("--split 100", "--split 100: must lie between 1 and 99"),
         ("--plain --grad_checkpoint", "--grad_checkpoint: is part of what --plain leaves out"),
         ("--compile --grad_checkpoint", "--compile: torch can't compile --grad_checkpoint"),
         ("--train_what ft", "--train_what ft: is for lc-rnn"),

@@ -7,6 +7,7 @@ import re
 from operator import ge, gt, le, lt
 from typing import Any, get_args
 
+from utils.config.described import info_of
 from utils.config.flags import AUTO, CROPS, EVALUATIONS, FIELDS, RANDOM, Config, normalised_names
 from utils.errors import CONTROL, UsageError
 
@@ -59,10 +60,15 @@ def check(config: Config) -> None:
 
 
 def check_typed(typed: dict[str, Any]) -> None:
-    """Raise UsageError for wrong values, if the flags alone make the configuration."""
+    """Raise UsageError for wrong values and data sets that aren't there.
+
+    Nothing is checked unless the flags alone make the configuration.
+    """
     stored = any(typed.get(name) for name in EVALUATIONS) or "analysed" in typed
     if not stored and typed.get("resume", AUTO) == AUTO:
-        check(dataclasses.replace(Config(), **typed))
+        config = dataclasses.replace(Config(), **typed)
+        check(config)
+        info_of(config)
 
 
 def check_evaluations(config: Config) -> None:

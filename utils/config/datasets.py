@@ -1,10 +1,18 @@
-"""The one table of data sets: what run_model.py and process_data/ need to know of each by name."""
+"""The one table of data sets: what run_model.py and process_data/ need to know of each by name.
+
+Data sets that aren't in it are the user's own; `described.py` finds what is known of one.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from utils.errors import CONTROL
+
 VIDEOS, GABORS = "videos", "gabors"
+LINEAR, AREA = INTERPOLATIONS = ("linear", "area")  # by which large frames are shrunk
+AUGMENTATIONS = ("fixed crop", "sized crop", "crop only", "jitter only")  # of dpc-rnn
+LONGEST_NAME = 60  # bytes of the user's own, which is part of a run folder's name
 
 
 @dataclass(frozen=True)
@@ -13,6 +21,7 @@ class Variant:
 
     suffix: str = ""
     short_side: int = 240  # pixels of a frame's shorter side
+    interpolation: str = LINEAR
     large: bool = False  # for large images (--k400_big in process_data)
     eye: str = ""  # the half of the picture that is kept (--eye); empty: the data set has no eyes
 
@@ -162,10 +171,40 @@ NAMES = {
     spelling.lower(): name for name, info in CATALOGUE.items() for spelling in (name, *info.aliases)
 }
 ALL_NAMES = ", ".join(" or ".join((name, *info.aliases)) for name, info in CATALOGUE.items())
-LAST_SPLIT = max(number for info in CATALOGUE.values() for number in info.splits)
+MOST_SPLITS = 99
+TAKEN = {
+    (info.name + variant.suffix).lower(): info.name + variant.flags
+    for info in CATALOGUE.values()
+    for variant in info.variants
+}
+
+
+def entry(name: str) -> DatasetInfo:
+    """Return the table's entry, or what holds of every data set of the user's own."""
+    own = DatasetInfo(name, name, split_lists="given or seeded", modes=("train", "val", "test"))
+    return CATALOGUE.get(name, own)
+
+
+def spelled(typed: str) -> str:
+    """Return the table's spelling of a data set's name, or else the name as it is.
+
+    Raises ValueError, with what is wrong, for a name that their folders can't have.
+    """
+    name = typed.lower()
+    if name in NAMES:
+        return NAMES[name]
+    if name in TAKEN:
+        raise ValueError(f"names the files of --dataset {TAKEN[name]}; take that, or rename it")
+    if "/" in typed or "\\" in typed or CONTROL.search(typed):
+        raise ValueError("must be the name of a folder, not a path")
+    if typed.startswith(".") or typed != typed.strip():
+        raise ValueError("a name has no dot in front, and no space around it; rename the folder")
+    if not 1 <= len(typed.encode(errors="replace")) <= LONGEST_NAME:
+        raise ValueError(f"a name has 1 to {LONGEST_NAME} bytes; rename the folder")
+    return typed
 
 
 def short_name(dataset: str, eye: str) -> str:
     """Return a data set's part of a run folder's name, such as ucf101 or mousesim_left."""
-    info = CATALOGUE[dataset]
+    info = entry(dataset)
     return info.short_name + info.variant(eye).suffix

@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from utils.config.datasets import ALL_NAMES, CATALOGUE, LAST_SPLIT, NAMES
+from utils.config.datasets import ALL_NAMES, MOST_SPLITS, spelled
 from utils.errors import UsageError
 
 MODELS = {"dpc-rnn": "dpc-rnn", "dpc": "dpc-rnn", "lc-rnn": "lc-rnn", "lc": "lc-rnn"}
@@ -106,7 +106,7 @@ class Config:
     not_save_best: bool = run(False, "neither validate nor keep the best model")
     overwrite: bool = run(False, "replace a run folder of the same name", on_resume="start")
 
-    dataset: str = data("UCF101", f"{ALL_NAMES}; any case")
+    dataset: str = data("UCF101", f"{ALL_NAMES}, in any case; or the name of your own data")
     data_path_dir: str = data(
         "process_data/data", "folder of split files", on_resume="technical", is_path=True
     )
@@ -116,7 +116,7 @@ class Config:
     from_videos: bool = data(
         False, "decode the video files, also where there are frames", on_resume="technical"
     )
-    split: int = data(1, "which split of UCF101 or HMDB51, 1 to 3", least=1, most=LAST_SPLIT)
+    split: int = data(1, "which of a data set's numbered splits", least=1, most=MOST_SPLITS)
     label_share: float = data(
         1, "lc-rnn: share of each class's training videos that is used", above=0, most=1
     )
@@ -274,14 +274,18 @@ def fields_on_resume(*kinds: str) -> set[str]:
 def normalised_names(typed: dict[str, Any]) -> dict[str, Any]:
     """Return the flags with model, dataset and net in their one spelling.
 
-    Raises UsageError for unknown names.
+    A data set may be the user's own. Raises UsageError for unknown names.
     """
     known = {
         "model": (MODELS, "dpc-rnn or lc-rnn"),
-        "dataset": (NAMES, "one of " + ", ".join(CATALOGUE)),
         "net": ({net: net for net in NETS}, "one of " + ", ".join(NETS)),
     }
-    names = {}
+    names: dict[str, str | None] = {}
+    if "dataset" in typed:
+        try:
+            names["dataset"] = spelled(typed["dataset"])
+        except ValueError as error:
+            raise UsageError(f"--dataset {typed['dataset']}: {error}") from None
     for name, (spellings, choice) in known.items():
         if name in typed:
             names[name] = spellings.get(typed[name].lower())

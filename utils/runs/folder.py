@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from utils.config.checks import from_stored
-from utils.config.datasets import CATALOGUE, short_name
+from utils.config.datasets import short_name
+from utils.config.described import info_of
 from utils.config.flags import Config
 from utils.errors import RunError, UsageError
 from utils.files import read_json, reason, write_whole
@@ -39,7 +40,7 @@ def checkpoint_stem(path: str) -> str:
 
 def run_name(config: Config, seed_typed: bool) -> str:
     """Return the name of a new run's folder; the seed is part of it if it was typed."""
-    info = CATALOGUE[config.dataset]
+    info = info_of(config)
     parts = (
         f"{short_name(config.dataset, config.eye)}-{config.img_dim}",
         f"r{config.net.removeprefix('resnet')}_{config.model}_bs{config.batch_size}",
@@ -48,6 +49,7 @@ def run_name(config: Config, seed_typed: bool) -> str:
         f"len{config.seq_len}",
         f"ds{config.ucf_hmdb_ms_ds}" if info.stride is None else "",
         f"train-{config.train_what}",
+        f"share{config.label_share:g}" if config.label_share < 1 else "",
         "" if config.optim == Config.optim else config.optim,
         f"seed{config.seed}" if seed_typed else "",
         config.suffix,
