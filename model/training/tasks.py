@@ -181,11 +181,7 @@ class WholeVideoTask(Task):
         labels = labels[:, -1:, -1]  # [1, 1, 2]
         target = labels[:, 0, 0]  # [1]
         log_shares = functional.log_softmax(logits, dim=2)  # [crops, W, classes]
-        # the logarithm of the mean of the softmax outputs, over windows and then over crops
-        of_crops = log_shares.logsumexp(dim=1) - math.log(W)  # [crops, classes]
-        averaged = torch.stack(
-            [of_crops[:n].logsumexp(dim=0) - math.log(n) for n in CROPS if n <= crops]
-        )  # [V, classes]
+        averaged = average(log_shares)  # [V, classes]
         V = len(averaged)
         losses = -averaged[:, target].T  # [1, V]
         row_loss = losses[:, -1]  # [1]
@@ -211,6 +207,16 @@ class WholeVideoTask(Task):
         return torch.cat(
             [self.model.classify(features[part])[0] for part in windows.split(self.per_pass)]
         )
+
+
+def average(log_shares: Tensor) -> Tensor:
+    """Average softmax outputs over windows, and then over the first 1, 5 and 10 crops there are.
+
+    Takes `[crops, W, classes]` and returns `[V, classes]`, logarithms both.
+    """
+    crops, W, _ = log_shares.shape
+    of_crops = log_shares.logsumexp(dim=1) - math.log(W)  # [crops, classes]
+    return torch.stack([of_crops[:n].logsumexp(dim=0) - math.log(n) for n in CROPS if n <= crops])
 
 
 def ranked(logits: Tensor, labels: Tensor, loss: Tensor) -> Predictions:
