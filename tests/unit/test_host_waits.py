@@ -84,14 +84,14 @@ def made_task(**options) -> Task:
     return build_task(config, num_classes=5, whole_videos=bool(config.test))
 
 
-def made_batch(blocks: int, frames: int = 5, windows: int = 0) -> Batch:
+def made_batch(blocks: int, frames: int = 5, windows: int = 0, crops: tuple = ()) -> Batch:
     """On the host, as a worker makes it."""
     B = 1 if windows else 4
     return Batch(
         torch.zeros(B, blocks, 3, frames, 32, 32, dtype=torch.uint8, device="cpu"),
         torch.zeros(B, blocks, 5, 2, dtype=torch.long, device="cpu"),
         torch.arange(B, device="cpu"),
-        torch.zeros(B, windows, 2, dtype=torch.long, device="cpu") if windows else None,
+        torch.zeros(B, *crops, windows, 2, dtype=torch.long, device="cpu") if windows else None,
     )
 
 
@@ -103,7 +103,7 @@ def watched(make: Callable[[], Task], batch: Callable[[], Batch], learns: bool) 
     waits = Waits()
     with FakeTensorMode(), torch.device(GPU):
         task = make().train(learns)
-        counts = Meter(Runtime(GPU), Progress("a pass", 2, 1))
+        counts = Meter(Runtime(GPU), Progress("a pass", 2, 1), keep_probabilities=not learns)
         with waits, torch.set_grad_enabled(learns):
             for _ in range(2):
                 on_gpu = batch().to(GPU)
@@ -130,9 +130,11 @@ def test_the_host_waits_for_nothing_in_a_step(step, learns):
     assert len(waits.copied) == 2 * 3  # clip, labels and items of two batches
 
 
-def test_the_host_waits_for_nothing_in_a_test_of_whole_videos():
+@pytest.mark.parametrize("crops", [(), (10,)])
+def test_the_host_waits_for_nothing_in_a_test_of_whole_videos(crops):
     make = partial(made_task, model="lc-rnn", test="weights.pth.tar", batch_size=2)
-    waits = watched(make, partial(made_batch, 7, windows=6), learns=False)
+    blocks = 7 * max((1, *crops))
+    waits = watched(make, partial(made_batch, blocks, windows=6, crops=crops), learns=False)
     assert waits.found == []
     assert len(waits.copied) == 2 * 4
 
