@@ -16,6 +16,7 @@ VIDEO = --d_root demo_video --dataset UCF101
 VIDEO_RUN = --dataset ucf101 --net resnet18 --img_dim 64 --ucf_hmdb_ms_ds 2 --num_seq_in 3 --batch_size 8 \
 	--data_path_dir demo_video/data --output_dir demo_video/runs --seed 100 --overwrite
 VIDEO_NAME = demo_video/runs/ucf101-64_r18
+VIDEO_DPC = $(VIDEO_NAME)_dpc-rnn_bs8_lr0.001_nseq3_pred1_len5_ds2_train-all_seed100/model/epoch10.pth.tar
 
 .PHONY: demo demo-video test test-quick test-slurm test-faults test-odd benchmark clean
 
@@ -28,8 +29,8 @@ demo-video: .venv/run
 	$(BIN)/python process_data/write_csvs.py $(VIDEO) --csv_root demo_video/data
 	$(BIN)/python process_data/verify.py $(VIDEO) --csv_root demo_video/data --num_seq_in 3 --pred_step 1 --ds 2
 	$(BIN)/python run_model.py --model dpc-rnn --pred_step 1 --num_epochs 10 $(VIDEO_RUN)
-	$(BIN)/python run_model.py --model lc-rnn --train_what ft --num_epochs 10 $(VIDEO_RUN) \
-		--pretrained $(VIDEO_NAME)_dpc-rnn_bs8_lr0.001_nseq3_pred1_len5_ds2_train-all_seed100/model/epoch10.pth.tar
+	$(BIN)/python run_model.py --retrieve $(VIDEO_DPC)
+	$(BIN)/python run_model.py --model lc-rnn --train_what ft --num_epochs 10 $(VIDEO_RUN) --pretrained $(VIDEO_DPC)
 	$(BIN)/python run_model.py --overwrite \
 		--test $(VIDEO_NAME)_lc-rnn_bs8_lr0.001_nseq3_len5_ds2_train-ft_seed100_pt-epoch10/model/epoch10.pth.tar
 
