@@ -32,7 +32,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from folders import shown
 from utils.config.command_line import Parser, typed_path
-from utils.config.datasets import CATALOGUE, NAMES, VIDEOS, DatasetInfo, Variant
+from utils.config.datasets import CATALOGUE, VIDEOS, DatasetInfo, Variant, entry, spelled
+from utils.config.described import as_described
 from utils.config.flags import Config, split_folder
 from utils.files import with_file, write_whole
 from utils.logs import open_streams
@@ -40,6 +41,7 @@ from workers import Killed, bounded, results
 
 log = logging.getLogger("process_data")
 T = TypeVar("T")
+VIDEO_NAMES = [name for name, info in CATALOGUE.items() if info.kind == VIDEOS]
 
 
 class Asked(NamedTuple):
@@ -74,9 +76,9 @@ def parser(
     made.add_argument(
         "--dataset",
         required=True,
-        type=lambda typed: NAMES.get(typed.lower(), typed),
-        choices=[name for name, info in CATALOGUE.items() if info.kind == VIDEOS],
-        help="any case",
+        type=name_of_videos,
+        metavar="NAME",
+        help=f"{', '.join(VIDEO_NAMES)}, in any case; or any other folder in --d_root",
     )
     made.add_argument(
         "--num_workers",
@@ -100,6 +102,17 @@ def parser(
     return made
 
 
+def name_of_videos(typed: str) -> str:
+    """Return a data set's name; raises argparse's error for one that can have no videos."""
+    try:
+        name = spelled(typed)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{shown(typed)}: {error}") from None
+    if entry(name).kind != VIDEOS:
+        raise argparse.ArgumentTypeError(f"{name} are drawn, and have no videos to prepare")
+    return name
+
+
 def number_of_processes(typed: str) -> int:
     """Return the typed number; raises argparse's error for one that can't be."""
     try:
@@ -114,7 +127,8 @@ def number_of_processes(typed: str) -> int:
 def find_asked(options: argparse.Namespace) -> Asked:
     """Return what the flags ask for.
 
-    Raises UsageError for flags of another data set, and if the data set has no folder.
+    Raises UsageError for flags of another data set, if the data set has no folder, and for a
+    dataset.json that can't be right; only scripts with --csv_root read that.
     """
     large = [name for name, info in CATALOGUE.items() if any(v.large for v in info.variants)]
     if options.k400_big and options.dataset not in large:
@@ -126,8 +140,12 @@ def find_asked(options: argparse.Namespace) -> Asked:
         told = f"--d_root {shown(str(root))}: is no UTF-8 text, as split files are; rename it"
         raise UsageError(told) from None
     if not root.is_dir():
-        raise UsageError(f"--d_root {options.d_root}: has no folder {options.dataset}")
-    info = CATALOGUE[options.dataset]
+        place = f"put videos in {root / 'videos'}/{{class}}/, or name another folder"
+        raise UsageError(f"--d_root {options.d_root}: has no folder {options.dataset}; {place}")
+    info = entry(options.dataset)
+    if "csv_root" in options:
+        suffix = info.variant(options.eye, options.k400_big).suffix
+        info = as_described(info.name, options.csv_root, suffix)
     return Asked(info, info.variant(options.eye, options.k400_big), root)
 
 

@@ -29,14 +29,14 @@ from listed_archives import MINIMAL_VIDEOS, get_listed_archives, get_replacement
 from members import ArchiveError
 from places import Endings, class_places, flat_places
 from rar import rar_programs
-from utils.config.datasets import CATALOGUE, DatasetInfo
+from utils.config.datasets import CATALOGUE, DatasetInfo, entry
 from utils.errors import UsageError
 
 
 def main(arguments: list[str]) -> int:
     """Run the script and return its exit status."""
     asked = _parse(arguments)
-    info = CATALOGUE[asked.dataset]
+    info = entry(asked.dataset)
     store = Store(asked.d_root / info.name)
     if "list" in info.addresses:
         good = True
@@ -65,10 +65,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         help="Kinetics400: do not remove downloads that are unpacked",
     )
     parsed = made.parse_args(arguments)
-    info = CATALOGUE[parsed.dataset]
+    info = entry(parsed.dataset)
     if not info.addresses:
         place = f"{parsed.d_root}/{info.name}/videos/{{class}}/*{info.endings[0]}"
-        raise UsageError(f"{info.name}: is not public; place its videos at {place}")
+        told = "is not public" if info.name in CATALOGUE else "there is nothing to download"
+        raise UsageError(f"{info.name}: {told}; place its videos at {place}")
     listed = [name for name, other in CATALOGUE.items() if "list" in other.addresses]
     for flag in ("minimal", "keep_archives"):
         if getattr(parsed, flag) and info.name not in listed:

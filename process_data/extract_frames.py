@@ -34,17 +34,16 @@ from dataset.split_files import class_folder
 from decoding import Job, Outcome, extract, remove_leftovers
 from folders import Found, count_others, find_videos, label, shown
 from frame_notes import (
-    AREA,
-    LINEAR,
     doubtful_file,
     read_doubtful,
     read_interpolation,
     write_interpolation,
 )
 from published_splits import annotated_classes
+from utils.config.datasets import AREA, LINEAR
+from utils.config.described import LARGEST_SIDE
 from utils.errors import UsageError
 
-LARGEST_SIDE = 4320  # pixels of the shorter one
 OTHERS = -1  # in place of a size: frames that others made, which are left as they are
 
 
@@ -60,7 +59,9 @@ def main(arguments: list[str]) -> int:
         remove_leftovers(folder)
     todo = choose(jobs, options.num_workers)
     keeps = len(jobs) - len(todo)
-    interpolation = choose_interpolation(options.interpolation, asked.frames, keeps)
+    interpolation = choose_interpolation(
+        options.interpolation, asked.frames, keeps, asked.variant.interpolation
+    )
     if todo and not (keeps and read_interpolation(asked.frames) != interpolation):
         write_interpolation(asked.frames, interpolation)
     started = time.perf_counter()
@@ -97,15 +98,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    made = parser(__doc__)
+    made = parser(__doc__, csv_root=True)
     made.add_argument(
-        "--short_side", type=int, help="pixels of a frame's shorter side, if not the dataset's"
+        "--short_side",
+        type=int,
+        help="pixels of a frame's shorter side, if not those of dataset.json or of the dataset",
     )
     made.add_argument(
         "--interpolation",
         choices=(LINEAR, AREA),
         help="how large frames are shrunk: linear as published, area for a better picture; "
-        "if left out, as the frames that are there, else linear",
+        "if left out, as the frames that are there, else as dataset.json says, else linear",
     )
     options = made.parse_args(arguments)
     if options.short_side is not None and not 1 <= options.short_side <= LARGEST_SIDE:
@@ -204,14 +207,14 @@ def _bytes(path: Path) -> int:
         return 0
 
 
-def choose_interpolation(typed: str | None, frames: Path, keeps: int) -> str:
+def choose_interpolation(typed: str | None, frames: Path, keeps: int, usual: str = LINEAR) -> str:
     """Return the interpolation for the frames that are to be made beside those that it keeps.
 
     Raises UsageError if that would mix two in a data set.
     """
     noted = read_interpolation(frames)
     if not keeps:
-        return typed or noted or LINEAR
+        return typed or noted or usual
     there = noted or AREA  # before there was a choice
     if typed not in (None, there):
         raise UsageError(

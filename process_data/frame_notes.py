@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from dataset.packed_frames import tar_folder
+from utils.config.datasets import AREA, LINEAR
 from utils.errors import UsageError
 from utils.files import read_json, read_text, write_whole
 
-LINEAR, AREA = "linear", "area"  # interpolations, by which large frames are shrunk
 NOTE = ".made.json"  # in a folder of frames, or of packed frames
 
 

@@ -6,8 +6,10 @@ The kinds of lists, as the table of data sets names them:
     list per class   splits/{class}_test_split1.txt and so on, with rows `NAME.avi 1`
     annotations      annotations/train.csv or train_split.csv and so on, a row for each video
     seeded           none: 80 % of each class's videos train, drawn with a fixed seed
+    given or seeded  a list per split, if there are such lists, for the user's own data sets
 """
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -17,7 +19,7 @@ import numpy as np
 
 from command_line import first_few, log
 from dataset.split_files import class_folder
-from folders import video_files
+from folders import find_videos, video_files
 from lists import Entry, Video, read_names, read_table, sound
 from utils.config.datasets import DatasetInfo
 from utils.errors import UsageError
@@ -139,12 +141,36 @@ def seeded(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
         by_class.setdefault(video[0], []).append(video)
     rng = np.random.default_rng(SEED)
     train, test = [], []
+    if single := [name for name, videos in by_class.items() if len(videos) == 1]:
+        message = "%d classes have one video, which is for training; no test has them: %s"
+        log.warning(message, len(single), first_few(single))
     for videos_of_class in by_class.values():
         order = rng.permutation(len(videos_of_class))
         first_test = max(1, len(order) * 4 // 5)
         train += [videos_of_class[index] for index in sorted(order[:first_test])]
         test += [videos_of_class[index] for index in sorted(order[first_test:])]
-    return {info.split_name("train", 1): train, info.split_name("test", 1): test}
+    drawn = {info.split_name("train", 1): train, info.split_name("test", 1): test}
+    return {name: videos for name, videos in drawn.items() if videos}
+
+
+def given_or_seeded(info: DatasetInfo, root: Path, there: list[Video]) -> Splits:
+    """Read the lists splits/trainlist01.txt and so on, or draw a split if there are none.
+
+    Raises UsageError for lists of other names, and for videos whose folders are no classes.
+    """
+    if any(split_lists(root, f"{mode}list[0-9][0-9].txt") for mode in info.modes):
+        return list_per_split(dataclasses.replace(info, splits=(1,)), root, there)
+    if others := split_lists(root, "*list*.txt"):
+        raise UsageError(
+            f"{others[0]}: is no list of a split; name lists trainlist01.txt, testlist01.txt and "
+            f"so on, or remove {root / 'splits'} for a split that is drawn"
+        )
+    if find_videos(root / "videos").by_split:
+        raise UsageError(
+            f"{root / 'videos'}: its folders are splits, not classes; sort the videos into "
+            f"{root / 'videos'}/CLASS, and write splits/trainlist01.txt and testlist01.txt"
+        )
+    return seeded(dataclasses.replace(info, splits=()), root, there)
 
 
 SPLIT_LISTS: dict[str, Callable[[DatasetInfo, Path, list[Video]], Splits]] = {
@@ -152,4 +178,5 @@ SPLIT_LISTS: dict[str, Callable[[DatasetInfo, Path, list[Video]], Splits]] = {
     "list per class": list_per_class,
     "annotations": annotations,
     "seeded": seeded,
+    "given or seeded": given_or_seeded,
 }

@@ -28,8 +28,8 @@ from dataset.split_files import (
     read_rows,
 )
 from folders import label
-from frame_notes import AREA, LINEAR, read_doubtful, read_interpolation
-from utils.config.datasets import CATALOGUE, DatasetInfo
+from frame_notes import read_doubtful, read_interpolation
+from utils.config.datasets import AREA, LINEAR, DatasetInfo
 from utils.config.flags import Config
 from utils.errors import UsageError
 
@@ -95,7 +95,8 @@ def main(arguments: list[str]) -> int:
         folders = [root / row.path for row in split_rows]
         found = [conditions[root / row.path, row.frames] for row in split_rows]
         splits[name] = Split(split_rows, folders, found)
-    shortest = (options.num_seq_in + options.pred_step) * options.seq_len * options.ds
+    ds = options.ds or info.stride or Config.ucf_hmdb_ms_ds
+    shortest = (options.num_seq_in + options.pred_step) * options.seq_len * ds
     table = [_line(name, split, classes, shortest, info) for name, split in splits.items()]
     failures = [f"{tar}: does not fit its index; pack it anew" for tar in bad_tars]
     warnings = _overlaps(splits)
@@ -112,15 +113,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--num_seq_in", type=int, default=5, help="blocks seen")
     made.add_argument("--pred_step", type=int, default=3, help="blocks predicted; 0 for lc-rnn")
     made.add_argument("--seq_len", type=int, default=5, help="frames in a block")
-    made.add_argument("--ds", type=int, help="frame stride; 5 for Kinetics400, else 3")
+    made.add_argument("--ds", type=int, help="frame stride, if not the dataset's")
     made.add_argument("--quick", action="store_true", help="look for the frames, decode none")
     options = made.parse_args(arguments)
     for name, least in (("num_seq_in", 1), ("pred_step", 0), ("seq_len", 1), ("ds", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise UsageError(f"--{name} {value}: must be at least {least}")
-    if options.ds is None:
-        options.ds = CATALOGUE[options.dataset].stride or Config.ucf_hmdb_ms_ds
     return options
 
 

@@ -3,8 +3,9 @@
     python process_data/write_csvs.py --d_root DATA --dataset UCF101
 
 Makes {csv_root}/{dataset}/train_split01.csv and so on with rows `frames/{class}/NAME,number of
-frames`, classInd.txt and root.txt. Frames are counted where they lie, in frames/ or, for a class
-that is packed, in the index in frames_tar/. published_splits.py says what splits are made of.
+frames`, classInd.txt, root.txt and, if it isn't there yet, dataset.json. Frames are counted where
+they lie, in frames/ or, for a class that is packed, in the index in frames_tar/.
+published_splits.py says what splits are made of.
 """
 
 import os
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
 
-from command_line import find_asked, first_few, log, parser, run_script
+from command_line import Asked, find_asked, first_few, log, parser, run_script
 from dataset.frames import frame_files
 from dataset.packed_frames import Tar, tar_folder
 from dataset.pictures import FrameError
@@ -25,10 +26,11 @@ from dataset.split_files import (
     write_root,
     write_rows,
 )
+from descriptions import describe
 from folders import shown, visible_folders
 from lists import UNWRITABLE, Video, writable
 from published_splits import SPLIT_LISTS, Splits
-from utils.config.datasets import DatasetInfo
+from utils.config.datasets import CATALOGUE, DatasetInfo
 from utils.errors import RunError, UsageError
 
 SHOWN = 10  # videos that are left out
@@ -50,6 +52,8 @@ def main(arguments: list[str]) -> int:
     _warn_of_other_classes(folder / CLASSES_FILE, classes)
     write_classes(folder, classes)
     write_root(folder, root)
+    describe(folder, asked, next(iter(there.values())))
+    _remove_other_names(folder, asked, splits)
     _warn_of_lists(info, classes, splits)
     _warn_of_overlaps(splits)
     empty = []
@@ -143,6 +147,16 @@ def _warn_of_other_classes(path: Path, classes: list[str]) -> None:
         )
 
 
+def _remove_other_names(folder: Path, asked: Asked, splits: Splits) -> None:
+    """Remove split files with numbers if there are none now, and the other way round."""
+    numbered = any(name[-1].isdigit() for name in splits)
+    form = "split.csv" if numbered else "split[0-9][0-9].csv"
+    for mode in asked.info.modes if asked.info.name not in CATALOGUE else ():
+        for path in sorted(folder.glob(f"{mode}_{form}")):
+            log.warning("%s: removed, as it is none of the splits there are now", path)
+            path.unlink()
+
+
 def _warn_of_overlaps(splits: Splits) -> None:
     for first, second in combinations(splits, 2):
         shared = set(splits[first]).intersection(splits[second])
@@ -155,7 +169,8 @@ def _warn_of_overlaps(splits: Splits) -> None:
 def _warn_of_lists(info: DatasetInfo, found: list[str], splits: Splits) -> None:
     listed = {name for videos in splits.values() for name, _ in videos}
     numbers = {name.partition("_")[2] for name in splits}
-    missing = {f"{mode}_{number}" for mode in info.modes for number in numbers}.difference(splits)
+    modes = info.modes if info.name in CATALOGUE else ("train", "test")
+    missing = {f"{mode}_{number}" for mode in modes for number in numbers}.difference(splits)
     if info.num_classes not in (None, len(found)):
         log.warning("%d classes, the published data set has %d", len(found), info.num_classes)
     for message, names in (

@@ -4,7 +4,7 @@
 #     bash slurm/copy_frame_tars.sh -s SOURCE -t TARGET -d DATASET [-e left|right|both] [-b]
 #
 #   -s  the folder with {dataset}/frames and {dataset}/frames_tar, which are copied below -t
-#   -d  UCF101, HMDB51, Kinetics400 (k400) or MouseSim, in any case
+#   -d  UCF101, HMDB51, Kinetics400 (k400) or MouseSim, in any case, or another folder in SOURCE
 #   -e  which eye of MouseSim (default: right)
 #   -b  Kinetics400's 256-pixel frames, which --img_dim above 140 needs
 #
@@ -53,7 +53,10 @@ mousesim)
     *) die 2 "-e $eye: take left, right or both" ;;
     esac
     ;;
-*) die 2 "-d $dataset: unknown; take UCF101, HMDB51, Kinetics400 or MouseSim" ;;
+*) # a data set of the user's own
+    [[ $dataset != .* && $dataset != */* && -d $source/$dataset ]] ||
+        die 2 "-d $dataset: unknown; take UCF101, HMDB51, Kinetics400, MouseSim or a folder in $source"
+    ;;
 esac
 [[ -z $big || $dataset == Kinetics400 ]] || die 2 "-b: is for Kinetics400, not $dataset"
 

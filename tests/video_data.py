@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from utils.config.datasets import CATALOGUE
+from utils.config.datasets import entry
 
 CLASSES = ("Dive", "Jump", "Run")
 
@@ -106,7 +106,7 @@ def prepare(
                 write_frames(prepared.root / relative, made, count, *size, draw)
                 rows.append(f"{relative},{count}")
                 made += 1
-        path = folder / f"{CATALOGUE[dataset].split_name(mode, 1)}.csv"
+        path = folder / f"{entry(dataset).split_name(mode, 1)}.csv"
         path.write_text("\n".join(rows) + "\n")
     (folder / "classInd.txt").write_text("".join(f"{i} {c}\n" for i, c in enumerate(classes)))
     (folder / "root.txt").write_text(f"{prepared.root}\n")

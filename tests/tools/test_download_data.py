@@ -601,7 +601,8 @@ def test_the_addresses_of_kinetics400_are_torchvisions():
         ("MouseSim", [], r"is not public.*MouseSim/videos/\{class\}/\*\.mov"),
         ("UCF101", ["--minimal"], "--minimal: is for Kinetics400, not UCF101"),
         ("hmdb51", ["--keep_archives"], "--keep_archives: is for Kinetics400, not HMDB51"),
-        ("imagenet", [], "invalid choice"),
+        ("Pets", [], r"there is nothing to download; .*Pets/videos/\{class\}"),
+        ("gabors", [], "Gabors are drawn"),
     ],
 )
 def test_wrong_flags_are_told_before_anything_is_done(dataset, flags, told, tmp_path):

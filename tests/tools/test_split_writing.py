@@ -57,7 +57,7 @@ def test_ucf101(ucf101):
     assert status == 0
     folder = csv_root / "UCF101"
     assert {path.name for path in folder.iterdir()} == {
-        *("train_split01.csv", "test_split01.csv", "classInd.txt", "root.txt")
+        *("train_split01.csv", "test_split01.csv", "classInd.txt", "root.txt", "dataset.json")
     }
     assert (folder / "train_split01.csv").read_text() == (
         "frames/Run/v_b,3\nframes/Dive/v_a,x,4\nframes/Run/v_c,5\n"

@@ -55,20 +55,19 @@ def find_dataset(name: str, csv_root: Path, suffix: str = "") -> DatasetInfo:
     Raises UsageError for a name that is neither in the table nor has a dataset.json, and for a
     file that says something else.
     """
+    if name not in CATALOGUE and not os.path.lexists(csv_root / name / FILE):
+        raise unknown(name, csv_root)
+    return as_described(name, csv_root, suffix)
+
+
+def as_described(name: str, csv_root: Path, suffix: str = "") -> DatasetInfo:
+    """Return a data set as `find_dataset` does, but also one that has no dataset.json yet."""
     info, path = entry(name), csv_root / (name + suffix) / FILE
     if info.kind != VIDEOS:
         return info
-    if os.path.lexists(path):
-        info = described(info, read_description(path), suffix)
-    elif name not in CATALOGUE:
-        raise unknown(name, csv_root)
     if name not in CATALOGUE:
         info = dataclasses.replace(info, splits=split_numbers(path.parent))
-    return info
-
-
-def described(info: DatasetInfo, said: dict[str, Any], suffix: str = "") -> DatasetInfo:
-    """Return the entry with what dataset.json says of the frames with that suffix."""
+    said = read_description(path) if os.path.lexists(path) else {}
     of_frames = {key: said[key] for key in ("short_side", "interpolation") if key in said}
     return dataclasses.replace(
         info,
