@@ -1,29 +1,26 @@
-"""The videos of a split: split files, class lists, and where the frames lie.
+"""Split files and class lists.
 
 A folder of split files holds `train_split01.csv` or `train_split.csv` and so on, with rows `path to
 the frames,number of frames`; `classInd.txt` with rows `index name`; and `root.txt` with the folder
 that relative paths start from. A video's class is the name of the folder it lies in.
 """
 
+import csv
+import io
 import os
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from utils.config.command_line import typed_path
 from utils.config.datasets import DatasetInfo, Variant
 from utils.errors import UsageError
 from utils.files import read_lines, write_whole
-from utils.logs import log
 
-CHECKED = 100  # rows, spread over a split file, whose frames are looked for at the start
-CLASSES_FILE, ROOT_FILE = "classInd.txt", "root.txt"
+CLASSES_FILE, ROOT_FILE, VIDEOS_FILE = "classInd.txt", "root.txt", "videos.csv"
 SEPARATORS = ",; \t"
 # also as spreadsheets save them: in quotes, 1.0 for 1, other separators, separators at the end
 NUMBER = r'"?([0-9]{1,9})(?:\.0*)?"?'
@@ -84,6 +81,13 @@ def write_root(folder: Path, root: Path) -> None:
     write_lines(folder / ROOT_FILE, [os.path.abspath(root)])
 
 
+def write_video_files(folder: Path, files: Iterable[tuple[str, str]]) -> None:
+    """Write videos.csv: for paths in split files the video files, both from the root on."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(files)
+    write_whole(folder / VIDEOS_FILE, text.getvalue())
+
+
 # ------------------------------------------------------------------ reading
 
 
@@ -128,7 +132,7 @@ def read_class_list(csv_root: Path, info: DatasetInfo, variant: Variant) -> tupl
 
 def read_rows(path: Path) -> list[Row]:
     """Return the rows of a split file; raises UsageError for a line that is none."""
-    return [row for _, row in _numbered_rows(path)]
+    return [row for _, row in numbered_rows(path)]
 
 
 def read_root(folder: Path) -> Path | None:
@@ -146,7 +150,8 @@ def read_root(folder: Path) -> Path | None:
     raise UsageError(f"{path}: {told}; run process_data/write_csvs.py again")
 
 
-def _numbered_rows(path: Path) -> Iterator[tuple[int, Row]]:
+def numbered_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """Yield a split file's rows with their lines' numbers; raises UsageError."""
     for number, line in _numbered_lines(path):
         match = ROW.fullmatch(line)
         name = _unquoted(match[1]).replace("\\", "/").rstrip("/") if match else ""
@@ -180,113 +185,3 @@ def _bad_line(path: Path, number: int, line: str, what: str, remedy: str = "") -
 def _unquoted(text: str) -> str:
     in_quotes = len(text) > 1 and text[0] == text[-1] == '"'
     return text[1:-1].replace('""', '"') if in_quotes else text
-
-
-# ------------------------------------------------------------------ where the frames lie
-
-
-@dataclass(frozen=True)
-class Locator:
-    """Where a split file's paths lead: below `root`, unless they are absolute.
-
-    `moved`: the data set whose frames were copied to `root` on another disk (--temp_data_dir); of a
-    path, the part from the data set's own folder on is kept then.
-    """
-
-    root: Path
-    moved: str = ""
-
-    def __call__(self, name: str) -> Path:
-        """Return the folder of a video's frames, which may be packed."""
-        parts = PurePosixPath(name).parts
-        if self.moved in parts:
-            parts = parts[len(parts) - parts[::-1].index(self.moved) :]
-        elif self.moved and name.startswith("/"):
-            parts = parts[-3:]  # frames/class/video
-        return self.root.joinpath(*parts)
-
-    @property
-    def remedy(self) -> str:
-        """What to do about frames that aren't there."""
-        if self.moved:
-            return "copy it there, or leave --temp_data_dir out"
-        return (
-            f"if the frames were moved, change {ROOT_FILE} beside it, "
-            "or run process_data/write_csvs.py"
-        )
-
-
-def locator(folder: Path, dataset: str, temp_data_dir: str) -> Locator:
-    """Return where the paths in a folder of split files lead.
-
-    Raises UsageError for a `temp_data_dir` without the data set, and for an empty root.txt.
-    """
-    if not temp_data_dir:
-        return Locator(read_root(folder) or Path())
-    root = Path(temp_data_dir) / dataset
-    if not os.path.isdir(root):
-        raise UsageError(
-            f"--temp_data_dir {temp_data_dir}: has no folder {dataset}; copy the frames there, "
-            f"from the folder {dataset} on"
-        )
-    return Locator(root, dataset)
-
-
-@dataclass(frozen=True)
-class VideoList:
-    """The V videos of a split file, in few objects: workers own a copy of each that they touch.
-
-    `paths` holds all paths in one piece; video v's is `ends[v]` to `ends[v + 1]`. `frames`, the
-    numbers of frames, and `labels`, the indices of the classes, are `[V]`.
-    """
-
-    paths: bytes
-    ends: np.ndarray
-    frames: np.ndarray
-    labels: np.ndarray
-    locate: Locator
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def name(self, video: int) -> str:
-        """Return the path that the split file has."""
-        return self.paths[self.ends[video] : self.ends[video + 1]].decode()
-
-    def folder(self, video: int) -> Path:
-        """Return the folder of the video's frames, which may be packed."""
-        return self.locate(self.name(video))
-
-
-def read_videos(path: Path, classes: tuple[str, ...], locate: Locator) -> VideoList:
-    """Read a split file; raises UsageError for lines that are no rows, and for unknown classes."""
-    label = {class_folder(name): index for index, name in enumerate(classes)}
-    names, frames, labels = [], [], []
-    for number, row in _numbered_rows(path):
-        if (class_name := row.class_name) not in label:
-            raise UsageError(
-                f"{path}, line {number}: class {class_name} is not in {CLASSES_FILE}; "
-                "make both anew with process_data/write_csvs.py"
-            )
-        names.append(row.path.encode())
-        frames.append(row.frames)
-        labels.append(label[class_name])
-    if repeated := len(names) - len(set(names)):
-        log.warning(
-            "%s: %d rows repeat a video of earlier ones, which counts again", path, repeated
-        )
-    ends = np.cumsum([0, *map(len, names)])
-    return VideoList(
-        b"".join(names), ends, np.array(frames, np.int64), np.array(labels, np.int32), locate
-    )
-
-
-def check_there(path: Path, videos: VideoList, why_missing: Callable[[Path], str]) -> None:
-    """Raise UsageError if one of some videos, spread over the split file, is missing.
-
-    The others fail when they are read.
-    """
-    count = min(CHECKED, len(videos))
-    for video in np.linspace(0, len(videos) - 1, count).astype(int) if count else ():
-        if fault := why_missing(videos.folder(video)):
-            raise UsageError(f"{path}, line {video + 1}: {fault}; {videos.locate.remedy}")

@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from dataset import frames, split_files
+from dataset import split_files, video_list
 from dataset.augmentation import preset_of
 from dataset.label_share import labelled
-from dataset.split_files import VideoList, how_to_make
+from dataset.packed_frames import tar_folder
+from dataset.split_files import VIDEOS_FILE, how_to_make
+from dataset.video_files import Making
+from dataset.video_list import VideoList
 from dataset.videos import VideoClips, VideoOptions, Videos, WholeVideos
 from utils.config.described import info_of
 from utils.config.flags import Config, split_folder
@@ -77,7 +80,8 @@ def modes_with_files(config: Config) -> tuple[str, ...]:
 def read_split(config: Config, mode: str) -> Split:
     """Read the split of a mode; raises UsageError if there is none, or its frames are missing.
 
-    Validation falls back to the test split.
+    Validation falls back to the test split. Where there are neither frames nor packed ones, or with
+    --from_videos, clips are decoded from the video files that videos.csv names.
     """
     info = info_of(config)
     variant = info.variant(config.eye, large=config.img_dim > info.large_above)
@@ -89,7 +93,12 @@ def read_split(config: Config, mode: str) -> Split:
     if not os.path.exists(path):
         raise UsageError(f"{path}: no such split file; {how_to_make(info, variant)}")
     classes = split_files.read_class_list(folder.parent, info, variant)
-    locate = split_files.locator(folder, info.name, config.temp_data_dir)
-    videos = split_files.read_videos(path, classes, locate)
-    split_files.check_there(path, videos, frames.why_missing)
+    locate = video_list.locator(folder, info.name, config.temp_data_dir)
+    videos = video_list.read_videos(path, classes, locate)
+    there = locate.root / variant.frames
+    has_frames = os.path.isdir(there) or os.path.isdir(tar_folder(there))
+    if config.from_videos or (not has_frames and os.path.exists(folder / VIDEOS_FILE)):
+        making = Making(variant.short_side, variant.eye or "both", variant.interpolation)
+        videos = video_list.from_files(videos, folder, making)
+    video_list.check_there(path, videos)
     return Split(path, videos, classes)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset import clips, frames
+from dataset import clips
 from dataset.augmentation import Preset
 from dataset.pictures import MOST_PIXELS, FrameError
-from dataset.split_files import VideoList
+from dataset.video_list import VideoList
 from dataset.video_pixels import augment_clip, cut_crops
 from utils.samples import Batch, ClassInfo, Fault
 from utils.streams import stream
@@ -120,7 +120,7 @@ class Videos:
         if size[0] * size[1] > MOST_PIXELS:
             height, width, _ = first.shape
             raise FrameError(
-                str(self.videos.folder(item)), f"is too narrow ({width}×{height} pixels)"
+                str(self.videos.place(item)), f"is too narrow ({width}×{height} pixels)"
             )
         return chain([first], images), size
 
@@ -133,7 +133,7 @@ class Videos:
     def read(self, item: int, numbers: Iterable[int]) -> Iterator[np.ndarray]:
         """Yield a video's frames; raises FrameError, also for frames of different sizes."""
         cv2.setNumThreads(1)  # the workers are the threads
-        read = frames.reader(self.videos.folder(item))
+        read = self.videos.reader(item)
         size = None
         for number in numbers:
             image = read(int(number))

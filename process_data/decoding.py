@@ -15,10 +15,11 @@ import numpy as np
 
 from dataset.packed_frames import frame_file
 from dataset.pictures import MOST_PIXELS
+from dataset.video_files import Making, fault_of_file, half, open_video
 from folders import fault_of_name
-from frame_notes import AREA, LINEAR
+from utils.config.datasets import LINEAR
 from utils.errors import RunError
-from utils.files import reason, regular_only
+from utils.files import reason
 
 QUALITY = 80  # of the JPEGs
 TEMPORARY = ".tmp"  # ends the hidden names of what is being made or removed
@@ -32,20 +33,20 @@ OF_THE_DISK = {
     *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE),
 }
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: broken videos are reported here
-
 
 class Job(NamedTuple):
-    """A video, the folder of its frames, and how these are made. `eye`: the half to keep, or both.
-
-    `interpolation` says how large frames are shrunk: LINEAR as published, or AREA.
-    """
+    """A video, the folder of its frames, and how these are made, as in Making."""
 
     video: Path
     folder: Path
     short_side: int  # pixels
     eye: str
     interpolation: str = LINEAR
+
+    @property
+    def making(self) -> Making:
+        """How the frames are made."""
+        return Making(self.short_side, self.eye, self.interpolation)
 
 
 class Outcome(NamedTuple):
@@ -66,12 +67,10 @@ def extract(job: Job) -> Outcome:
 
     Raises RunError if the disk takes no frames.
     """
-    # processes work side by side: threads within them, also the decoder's, only get in the way
-    cv2.setNumThreads(1)
     temporary = job.folder.with_name(hidden_name())
     try:
         check_file(job.video)
-        capture = cv2.VideoCapture(str(job.video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        capture = open_video(job.video)
         try:
             return _extract(job, capture, temporary)
         finally:
@@ -123,14 +122,8 @@ def check_file(video: Path) -> None:
     for name in (video.parent.name, video.name):
         if fault := fault_of_name(name):
             raise VideoError(fault)
-    try:
-        with open(video, "rb", opener=regular_only) as file:
-            is_empty = not os.fstat(file.fileno()).st_size
-    except OSError as error:
-        is_link = video.is_symlink() and error.errno == errno.ENOENT
-        raise VideoError("is a link that leads nowhere" if is_link else reason(error)) from error
-    if is_empty:
-        raise VideoError("is empty")
+    if fault := fault_of_file(video):
+        raise VideoError(fault)
 
 
 def codec_name(number: float) -> str:
@@ -172,41 +165,14 @@ def write_frames(folder: Path, frames: Iterator[np.ndarray], job: Job) -> int:
     for count, frame in enumerate(frames, 1):
         image = half(frame, job.eye)
         if size is None:
-            size = target_size(image, job)
+            size = job.making.target_size(image)
             if max(size) > LARGEST_SIDE or size[0] * size[1] > MOST_PIXELS:
                 raise VideoError(f"its frames would have {size[0]}×{size[1]} pixels")
-        _, encoded = cv2.imencode(
-            ".jpg", resized(image, size, job.interpolation), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-        )
+        image = job.making.resized(image, size)
+        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         with open(folder / frame_file(count), "wb", buffering=0) as file:
             file.write(encoded.data)
     return count
-
-
-def half(frame: np.ndarray, eye: str) -> np.ndarray:
-    """Return an eye's half. Of an odd width the middle column is left out for equal halves."""
-    width = frame.shape[1] // 2
-    return {"left": frame[:, :width], "right": frame[:, -width:], "both": frame}[eye]
-
-
-def target_size(frame: np.ndarray, job: Job) -> tuple[int, ...]:
-    """Return the width and height of a frame whose shorter side has as many pixels as asked.
-
-    The longer side is cut, as published; with AREA it is rounded.
-    """
-    height, width = frame.shape[:2]
-    rounded = round if job.interpolation == AREA else int
-    return tuple(
-        max(1, rounded(side * job.short_side / min(height, width))) for side in (width, height)
-    )
-
-
-def resized(frame: np.ndarray, size: tuple[int, ...], interpolation: str) -> np.ndarray:
-    """Return the frame with this width and height."""
-    if (frame.shape[1], frame.shape[0]) == size:
-        return frame
-    is_area = interpolation == AREA and min(size) < min(frame.shape[:2])
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if is_area else cv2.INTER_LINEAR)
 
 
 # ------------------------------------------------------------------ hidden folders

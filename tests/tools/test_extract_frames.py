@@ -16,6 +16,7 @@ from joblib.externals.loky import get_reusable_executor
 
 import decoding
 import extract_frames
+from dataset.video_files import half
 from utils.errors import UsageError
 from video_files import write_video
 
@@ -111,9 +112,9 @@ def test_the_halves_of_mousesim_are_its_eyes(tmp_path):
 
 def test_halves_of_an_odd_width_are_of_one_size():
     frame = np.arange(7)[None].repeat(2, axis=0)
-    assert decoding.half(frame, "left")[0].tolist() == [0, 1, 2]
-    assert decoding.half(frame, "right")[0].tolist() == [4, 5, 6]
-    assert decoding.half(frame, "both") is frame
+    assert half(frame, "left")[0].tolist() == [0, 1, 2]
+    assert half(frame, "right")[0].tolist() == [4, 5, 6]
+    assert half(frame, "both") is frame
 
 
 # ------------------------------------------------------------------ again

@@ -13,6 +13,7 @@ import decoding
 import extract_frames
 import verify
 import write_csvs
+from dataset.video_files import Making
 from folders import fault_of_name, find_videos, label
 from frame_notes import read_doubtful, read_interpolation
 from utils.errors import RunError, UsageError
@@ -452,10 +453,6 @@ def test_files_that_are_passed_over_are_counted(tmp_path, video, caplog):
 # ------------------------------------------------------------------ interpolation
 
 
-def job(short_side: int, interpolation: str) -> decoding.Job:
-    return decoding.Job(Path(), Path(), short_side, "both", interpolation)
-
-
 @pytest.mark.parametrize(
     ("width", "height", "side", "published", "area"),
     [
@@ -468,16 +465,17 @@ def job(short_side: int, interpolation: str) -> decoding.Job:
 )
 def test_the_longer_side_is_cut_as_published(width, height, side, published, area):
     frame = np.empty((height, width, 3), np.uint8)
-    assert decoding.target_size(frame, job(side, "linear")) == published
-    assert decoding.target_size(frame, job(side, "area")) == area
+    assert Making(side, "both", "linear").target_size(frame) == published
+    assert Making(side, "both", "area").target_size(frame) == area
 
 
 def test_frames_are_shrunk_as_published_or_by_area():
     frame = np.random.default_rng(0).integers(0, 255, (72, 128, 3), np.uint8)
     for name, flag in (("linear", cv2.INTER_LINEAR), ("area", cv2.INTER_AREA)):
-        small = decoding.resized(frame, (53, 30), name)
+        making = Making(30, "both", name)
+        small = making.resized(frame, (53, 30))
         np.testing.assert_array_equal(small, cv2.resize(frame, (53, 30), interpolation=flag))
-        large = decoding.resized(frame, (256, 144), name)
+        large = making.resized(frame, (256, 144))
         np.testing.assert_array_equal(
             large, cv2.resize(frame, (256, 144), interpolation=cv2.INTER_LINEAR)
         )

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset.split_files import Row, check_there, locator, read_classes, read_rows, read_videos
+from dataset import video_list
+from dataset.split_files import Row, read_classes, read_rows
+from dataset.video_list import check_there, locator, read_videos
 from dataset.video_splits import read_split, video_dataset
 from tests.video_data import Prepared, pack, prepare
 from utils.config.flags import Config
@@ -253,10 +255,11 @@ def test_a_temp_data_dir_without_the_dataset_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("rows", "checked"), [(1, 1), (99, 99), (100, 100), (5000, 100)])
-def test_a_hundred_rows_spread_over_the_file_are_looked_for(tmp_path, rows, checked):
+def test_a_hundred_rows_spread_over_the_file_are_looked_for(tmp_path, rows, checked, monkeypatch):
     videos = videos_of(tmp_path, *(f"/f/Dive/v{i},9" for i in range(rows)))
     asked = []
-    check_there(tmp_path / "s.csv", videos, lambda folder: asked.append(folder) or "")
+    monkeypatch.setattr(video_list, "why_missing", lambda folder: asked.append(folder) or "")
+    check_there(tmp_path / "s.csv", videos)
     numbers = [int(folder.name[1:]) for folder in asked]
     assert all(folder.parent == Path("/f/Dive") for folder in asked)
     assert len(set(numbers)) == checked
@@ -293,8 +296,9 @@ def test_rows_with_nothing_above_the_class_are_looked_for_too(tmp_path, monkeypa
 def test_the_list_holds_few_objects_however_many_videos(tmp_path):
     # workers would come to own a copy of each object they touch
     videos = videos_of(tmp_path, *(f"/f/Dive/v{i},9" for i in range(2000)))
-    assert isinstance(videos.paths, bytes)
-    assert all(isinstance(a, np.ndarray) for a in (videos.ends, videos.frames, videos.labels))
+    paths = videos.paths
+    assert isinstance(paths.joined, bytes)
+    assert all(isinstance(a, np.ndarray) for a in (paths.ends, videos.frames, videos.labels))
     assert videos.name(1999) == "/f/Dive/v1999"
 
 
@@ -390,7 +394,7 @@ def test_kinetics_above_140_pixels_uses_its_larger_frames(
     assert split.path.parent.name == f"Kinetics400{suffix}"
     assert rows_of(split)[0] == f"frames{suffix}/Dive/v_Dive_train_0"
     assert split.classes == ("Dive", "Jump", "Run")
-    assert split.videos.folder(0) == small.root / f"frames{suffix}/Dive/v_Dive_train_0"
+    assert split.videos.place(0) == small.root / f"frames{suffix}/Dive/v_Dive_train_0"
 
 
 def test_a_split_folders_own_class_list_comes_first(tmp_path):
