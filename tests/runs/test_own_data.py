@@ -1,0 +1,113 @@
+"""A folder of videos becomes a data set of its own name, and a tested classifier, by commands."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import extract_frames
+import write_csvs
+from run_records import only
+from small_runs import narrow, run
+from utils.config.described import FILE
+from video_files import write_video
+
+NAME = "Haus tiere"
+CLASSES = {"Hund": 10, "große Katze": 10, "犬 (klein)": 1}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Five commands: frames, split files, pretraining, a classifier, and its test.
+
+    Returns the folder with the videos, the split files and the runs. Not to be changed.
+    """
+    root = tmp_path_factory.mktemp("own data ü")
+    for name, count in CLASSES.items():
+        for number in range(count):
+            write_video(root / NAME / "videos" / name / f"Clip {number}, é.avi", 24, (40, 32))
+    asked = ["--d_root", root, "--dataset", NAME, "--csv_root", root / "data", "--num_workers", 0]
+    assert extract_frames.main([*map(str, asked), "--short_side", "32"]) == 0
+    assert write_csvs.main([*map(str, asked)]) == 0
+    with narrow():
+        assert run(*flags(root, "dpc"), "--pred_step", 1) == 0
+        start = ["--model", "lc-rnn", "--train_what", "ft", "--pretrained", weights(root, "dpc")]
+        assert run(*flags(root, "lc"), *start) == 0
+        assert run("--test", weights(root, "lc")) == 0
+    return root
+
+
+def flags(root: Path, runs: str = "runs") -> list:
+    return [
+        *("--dataset", NAME, "--data_path_dir", root / "data", "--output_dir", root / runs),
+        *("--img_dim", 32, "--seq_len", 2, "--num_seq_in", 2, "--ucf_hmdb_ms_ds", 2),
+        *("--batch_size", 4, "--num_workers", 0, "--num_epochs", 1, "--seed", 1),
+    ]
+
+
+def weights(root: Path, runs: str) -> Path:
+    return only(root / runs) / "model/epoch1.pth.tar"
+
+
+def test_names_with_spaces_and_of_other_scripts_come_through(made):
+    lc = only(made / "lc")
+    assert lc.name == f"{NAME}-32_r18_lc-rnn_bs4_lr0.001_nseq2_len2_ds2_train-ft_seed1_pt-epoch1"
+    classes = pd.read_csv(lc / "classes.csv")
+    assert classes["name"].tolist() == ["Hund", "große_Katze", "犬_klein"]
+    tested = pd.read_csv(lc / "test_epoch1/predictions.csv")
+    assert tested["name"].str.rsplit("/").str[-2].tolist() == ["Hund"] * 2 + ["große_Katze"] * 2
+
+
+def test_the_stride_of_the_description_takes_the_place_of_the_flag(made, tmp_path, small):
+    shutil.copytree(made / "data", tmp_path / "data")
+    (tmp_path / "data" / NAME / FILE).write_text('{"stride": 3, "augmentation": "crop only"}')
+    other = ["--data_path_dir", tmp_path / "data", "--output_dir", tmp_path / "runs"]
+    assert run(*flags(made), *other, "--pred_step", 1) == 0
+    assert "_ds" not in only(tmp_path / "runs").name
+
+
+def test_a_few_labels_are_told_and_are_in_the_name(made, tmp_path, small):
+    classifier = ["--model", "lc-rnn", "--label_share", 0.5, "--output_dir", tmp_path]
+    assert run(*flags(made), *classifier, "--not_save_best") == 0
+    folder = only(tmp_path)
+    assert "_share0.5_" in folder.name
+    log = (folder / "log.txt").read_text()
+    assert "--label_share 0.5: 9 of 17 training videos remain" in log  # 4, 4 and the only one
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "nan"])
+def test_a_share_that_is_none_is_refused(share, made, tmp_path, capsys):
+    classifier = ["--model", "lc-rnn", "--label_share", share, "--output_dir", tmp_path / "runs"]
+    assert run(*flags(made), *classifier) == 2
+    assert f"--label_share {share}: must" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_checkpoint_outlives_its_split_files(made, tmp_path, small, capsys):
+    """It starts other runs, and says what is missing where its data are asked for."""
+    shutil.copytree(made, tmp_path / "moved")
+    shutil.rmtree(tmp_path / "moved/data")
+    shutil.copytree(made / "data" / NAME, tmp_path / "moved/data/Pets")
+    lc, dpc = (weights(tmp_path / "moved", runs) for runs in ("lc", "dpc"))
+    data = ["--data_path_dir", tmp_path / "moved/data"]
+    assert run("--test", lc, *data) == 2
+    assert f"--dataset {NAME}: unknown; take one of UCF101" in capsys.readouterr().err
+    assert run("--test", lc, *data, "--dataset", "Pets") == 0
+    start = ["--dataset", "Pets", "--model", "lc-rnn", "--pretrained", dpc]
+    assert run(*flags(made), *data, *start, "--output_dir", tmp_path / "new") == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["--dataset", "haus tiere"], "did you mean Haus tiere?"),
+        (["--dataset", "Autos"], "Autos: unknown; take one of UCF101"),
+        (["--dataset", "../data/Haus tiere"], "must be the name of a folder"),
+        (["--split", "2"], "--split 2: Haus tiere has 1 alone"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_made(typed, told, made, tmp_path, capsys):
+    assert run(*flags(made), *typed, "--output_dir", tmp_path / "runs") == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
