@@ -171,18 +171,26 @@ def from_files(videos: VideoList, folder: Path, making: Making) -> VideoList:
 
     Raises UsageError without it.
     """
+    files = read_video_files(folder)
+    of_rows = (files.get(videos.name(video), "") for video in range(len(videos)))
+    return replace(videos, files=Texts.of(of_rows), making=making)
+
+
+def read_video_files(folder: Path) -> dict[str, str]:
+    """Return the video files of a folder of split files, by the paths that these have.
+
+    Raises UsageError without videos.csv, and for lines that it can't have.
+    """
     path = folder / VIDEOS_FILE
     remedy = "run process_data/write_csvs.py where the videos are"
     if not os.path.exists(path):
         raise UsageError(f"{path}: no such file, which names the video files; {remedy}")
     lines = csv.reader(io.StringIO(read_text(path)))
     try:
-        files = dict(filter(None, lines))
+        return dict(filter(None, lines))
     except (ValueError, csv.Error) as error:
         told = f"{path}, line {lines.line_num}: is not 'path in the split file,video file'"
         raise UsageError(f"{told}; {remedy}") from error
-    of_rows = (files.get(videos.name(video), "") for video in range(len(videos)))
-    return replace(videos, files=Texts.of(of_rows), making=making)
 
 
 def check_there(path: Path, videos: VideoList) -> None:

@@ -5,6 +5,7 @@
 Reads the split files in {csv_root}/{dataset} and prints, for each: videos, frames, classes,
 missing and unreadable frames, classes without videos, and videos too short for the clip that
 --num_seq_in, --pred_step, --seq_len and --ds describe. Besides, it says how the frames were shrunk.
+Where no frames were extracted, it decodes the video files.
 The exit status is 1 where frames are missing, unreadable or of several sizes, or a video's class is
 unknown; all else is a warning, also videos that were doubtful when they were extracted.
 """
@@ -17,16 +18,19 @@ from typing import NamedTuple
 
 from command_line import find_asked, first_few, in_parallel, log, parser, run_script
 from dataset import frames
-from dataset.packed_frames import Tar, frame_file, tar_of
+from dataset.packed_frames import Tar, frame_file, tar_folder, tar_of
 from dataset.pictures import FrameError
 from dataset.split_files import (
     CLASSES_FILE,
+    VIDEOS_FILE,
     Row,
     class_folder,
     read_class_list,
     read_root,
     read_rows,
 )
+from dataset.video_files import count_frames
+from dataset.video_list import read_video_files
 from folders import label
 from frame_notes import read_doubtful, read_interpolation
 from utils.config.datasets import AREA, LINEAR, DatasetInfo
@@ -83,7 +87,10 @@ def main(arguments: list[str]) -> int:
     rows = read_splits(folder, info)
     root = read_root(folder) or d_root
     videos = sorted({(root / row.path, row.frames) for split in rows.values() for row in split})
-    calls = [(*video, options.quick) for video in videos]
+    frames_of = root / variant.frames
+    extracted = frames_of.is_dir() or tar_folder(frames_of).is_dir()
+    files = {} if extracted else video_files_of(folder, root)
+    calls = [(*video, options.quick, files.get(video[0])) for video in videos]
     doubtful = read_doubtful(root / variant.frames)
     interpolation = read_interpolation(root / variant.frames)
     conditions = dict(in_parallel(examine, calls, options.num_workers, "videos", _killed))
@@ -135,8 +142,22 @@ def read_splits(folder: Path, info: DatasetInfo) -> dict[str, list[Row]]:
 # ------------------------------------------------------------------ the frames
 
 
-def examine(folder: Path, count: int, quick: bool) -> tuple[tuple[Path, int], Condition]:
-    """Return the condition of a video that should have `count` frames."""
+def video_files_of(folder: Path, root: Path) -> dict[Path, Path]:
+    """Return the video files that videos.csv names, by the folders of frames; {} without it."""
+    if not (folder / VIDEOS_FILE).exists():
+        return {}
+    return {root / name: root / file for name, file in read_video_files(folder).items()}
+
+
+def examine(
+    folder: Path, count: int, quick: bool, file: Path | None
+) -> tuple[tuple[Path, int], Condition]:
+    """Return the condition of a video that should have `count` frames.
+
+    `file`: the video file to decode, where no frames were extracted.
+    """
+    if file is not None:
+        return (folder, count), examine_file(file, count, quick)
     there = frames.frames_there(folder)
     wanted = sorted(frame for frame in there if frame < count)
     unreadable, resized = (0, 0) if quick or not wanted else read_all(folder, wanted)
@@ -144,8 +165,17 @@ def examine(folder: Path, count: int, quick: bool) -> tuple[tuple[Path, int], Co
     return (folder, count), Condition(count - len(wanted), unreadable, resized, extra)
 
 
+def examine_file(file: Path, count: int, quick: bool) -> Condition:
+    """Return the condition of a video file of which `count` frames are to be decoded."""
+    try:
+        decoded = (count if file.is_file() else 0) if quick else count_frames(file)
+    except FrameError:
+        return Condition(unreadable=count)
+    return Condition(missing=max(0, count - decoded), extra=max(0, decoded - count))
+
+
 def _killed(
-    reason: str, folder: Path, count: int, quick: bool
+    reason: str, folder: Path, count: int, quick: bool, file: Path | None
 ) -> tuple[tuple[Path, int], Condition]:
     log.error("%s: %s", label(folder), reason)
     return (folder, count), Condition(unreadable=count)

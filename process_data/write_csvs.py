@@ -4,7 +4,8 @@
 
 Makes {csv_root}/{dataset}/train_split01.csv and so on with rows `frames/{class}/NAME,number of
 frames`, classInd.txt, root.txt and, if it isn't there yet, dataset.json. Frames are counted where
-they lie, in frames/ or, for a class that is packed, in the index in frames_tar/.
+they lie, in frames/ or, for a class that is packed, in the index in frames_tar/; without either,
+each video is decoded once to count them. videos.csv names the video files, which training can read.
 published_splits.py says what splits are made of.
 """
 
@@ -14,6 +15,7 @@ from itertools import combinations
 from pathlib import Path
 
 from command_line import Asked, find_asked, first_few, log, parser, run_script
+from counting import count_videos, jobs_of, write_files
 from dataset.frames import frame_files
 from dataset.packed_frames import Tar, tar_folder
 from dataset.pictures import FrameError
@@ -26,6 +28,7 @@ from dataset.split_files import (
     write_root,
     write_rows,
 )
+from decoding import Job
 from descriptions import describe
 from folders import shown, visible_folders
 from lists import UNWRITABLE, Video, writable
@@ -41,8 +44,7 @@ def main(arguments: list[str]) -> int:
     options = parser(__doc__, csv_root=True).parse_args(arguments)
     asked = find_asked(options)
     info, variant, root = asked
-    threads = options.num_workers if options.num_workers > 0 else None
-    there = find_frames(asked.frames, threads)
+    there, jobs, failed = find_there(asked, options.num_workers)
     splits = SPLIT_LISTS[info.split_lists](info, root, sorted(there))
     if not splits:
         raise UsageError(f"{root}: has no published splits; run process_data/download_data.py")
@@ -53,6 +55,8 @@ def main(arguments: list[str]) -> int:
     write_classes(folder, classes)
     write_root(folder, root)
     describe(folder, asked, next(iter(there.values())))
+    if jobs:
+        write_files(folder, asked, jobs, there)
     _remove_other_names(folder, asked, splits)
     _warn_of_lists(info, classes, splits)
     _warn_of_overlaps(splits)
@@ -69,7 +73,26 @@ def main(arguments: list[str]) -> int:
             empty.append(name)
     if empty:
         raise RunError(f"not written, since none of its videos has frames: {first_few(empty)}")
-    return 0
+    return 1 if failed else 0
+
+
+def find_there(asked: Asked, num_workers: int) -> tuple[dict[Video, Row], list[Job], int]:
+    """Return a row for each video, the videos themselves, and how many can't be decoded.
+
+    Without any frames, packed or not, the videos are counted. Raises UsageError for no videos.
+    """
+    has_frames = asked.frames.is_dir() or tar_folder(asked.frames).is_dir()
+    has_videos = (asked.root / "videos").is_dir()
+    if has_frames or not has_videos:
+        there = find_frames(asked.frames, num_workers if num_workers > 0 else None)
+        try:
+            return there, jobs_of(asked) if has_videos else [], 0
+        except UsageError as error:
+            log.warning("%s; clips can be read from the frames alone", error)
+            return there, [], 0
+    jobs = jobs_of(asked)
+    there, failed = count_videos(asked, jobs, num_workers)
+    return there, jobs, failed
 
 
 def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:
