@@ -127,9 +127,9 @@ def list_jobs(asked: Asked, found: Found, short_side: int) -> list[Job]:
     if not found.videos:
         others = f", {count_others(found.others)}" if found.others else ""
         path, fault = found.faults[0] if found.faults else (videos, f"holds no videos{others}")
-        raise UsageError(
-            f"{shown(str(path))}: {fault}; get them with process_data/download_data.py"
-        )
+        is_public = bool(asked.info.addresses)
+        remedy = "get them with process_data/download_data.py" if is_public else "put them there"
+        raise UsageError(f"{shown(str(path))}: {fault}; {remedy}")
     classes = _classes_of_splits(asked, found) if found.by_split else {}
     jobs = []
     for video in found.videos:

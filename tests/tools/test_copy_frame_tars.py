@@ -58,6 +58,13 @@ def test_packed_classes_are_copied_as_tars_and_the_others_as_frames(site, data, 
     assert tree(tmp_path / "node") == copied(data)
 
 
+def test_a_data_set_of_any_name_is_copied(site, data, tmp_path):
+    (data / "UCF101").rename(data / "Haus tiere")
+    done = site.run(COPY, "-s", str(data), "-t", str(tmp_path / "node"), "-d", "Haus tiere")
+    assert (done.status, done.errors) == (0, "")
+    assert tree(tmp_path / "node") == copied(data)
+
+
 def test_what_was_copied_before_is_not_copied_again(site, data, tmp_path):
     node = tmp_path / "node"
     frames = node / "UCF101/frames/jump it/v'3"
