@@ -33,7 +33,7 @@ from utils.config.flags import Config
 from utils.errors import RunError, Stopped, UsageError, leave
 from utils.logs import log, open_streams, say, start_logging
 from utils.machine import machine_told
-from utils.runs.report import report
+from utils.runs.report import report, tell_loaders
 from utils.runtime.launch import launch, processes_to_launch
 from utils.runtime.launchers import found, warn_of_other_launchers
 from utils.runtime.meeting import joined
@@ -190,19 +190,22 @@ def test(program: Program, start: "Start") -> None:
 
 def evaluate(program: Program, start: "Start") -> None:
     """Make features with the start's weights: measure them (retrieval), or write them to files."""
-    from dataset.build import build_whole_loaders, stride_of
+    from dataset.build import build_loader, build_whole_loaders, stride_of
+    from model.evaluation.features import build_network, lacks_statistics
     from model.evaluation.walk import Evaluation
-    from model.training.weights import load_pretrained
+    from utils.runtime.device import start_runtime
+    from utils.runtime.environment import environment
 
     config = features_config(start.config)
-    parts = build(config, ("train",), program)
-    if start.content is not None:
-        load_pretrained(parts.learner.model, start.content, str(start.path), config.evaluation)
-    parts.learner.distribute()
-    loaders = build_whole_loaders(config, parts.learner.runtime)
+    runtime = start_runtime(config, program.processes)
+    loaders = build_whole_loaders(config, runtime)
+    tell_loaders(loaders, program.processes.require_equal)
+    learner = build_network(config, runtime, start.content)
+    clips = build_loader(config, "train", runtime) if lacks_statistics(learner) else None
+    parts = Parts(environment(runtime), loaders, learner)
     folder = program.processes.from_first(lambda: open_folder(program, start, parts))
-    evaluation = Evaluation(config, parts.learner, loaders, folder, program.interrupts)
-    result = evaluation.run(parts.loaders["train"], stride_of(config))
+    evaluation = Evaluation(config, learner, loaders, folder, program.interrupts)
+    result = evaluation.run(clips, stride_of(config))
     if program.processes.leads:
         report(folder, result)
 
@@ -250,10 +253,7 @@ def build(config: Config, modes: tuple[str, ...], program: Program) -> Parts:
 
     runtime = start_runtime(config, program.processes)
     loaders: dict[str, Loader] = {mode: build_loader(config, mode, runtime) for mode in modes}
-    for mode, loader in loaders.items():
-        unit = "videos" if loader.samples.whole_videos else "clips"
-        log.info("%s: %d %s in %d batches", mode, len(loader.samples), unit, len(loader))
-        program.processes.require_equal(f"{mode} sets", len(loader.samples))
+    tell_loaders(loaders, program.processes.require_equal)
     if config.analysis and "train" in modes:
         build_analysed_loader(config, runtime)  # so that wrong flags end the program here
     samples = loaders[modes[0]].samples

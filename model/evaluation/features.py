@@ -1,18 +1,50 @@
 """The features of videos: a vector for each window of a video, and their mean for the video."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.lc import LC_RNN
 from model.training.batches import copied_ahead
+from model.training.build import build_learner
 from model.training.guard import Guard
 from model.training.learner import Learner
+from model.training.loop import norms_without_statistics
 from model.training.meter import Meter
+from model.training.weights import load_pretrained
+from utils.config.flags import Config
 from utils.logs import Progress
+from utils.runtime.device import Runtime
 from utils.samples import Batch, Loader
+
+UNUSED_CLASSES = 2  # of the classifier that the backbone is part of
+
+
+def build_network(config: Config, runtime: Runtime, content: dict[str, Any] | None) -> Learner:
+    """Return the network of a configuration of `features_config`, on its device, for all ranks.
+
+    Its backbone has the weights in the content of a checkpoint, or random ones. What comes after
+    the backbone is not used. Raises UsageError for weights that don't fit.
+    """
+    learner = build_learner(config, UNUSED_CLASSES, whole_videos=False, runtime=runtime)
+    if content is not None:
+        load_pretrained(
+            learner.model, content, getattr(config, config.evaluation), config.evaluation
+        )
+    learner.distribute()
+    return learner
+
+
+def lacks_statistics(learner: Learner) -> bool:
+    """Whether batch norms of the backbone have no running statistics yet."""
+    return bool(norms_without_statistics(network(learner).backbone))
+
+
+def network(learner: Learner) -> LC_RNN:
+    """Return the learner's network, which is that of a classifier."""
+    return cast(LC_RNN, learner.model)
 
 
 class Features(NamedTuple):
@@ -78,15 +110,9 @@ def _items(learner: Learner, batch: Batch, blocks_at_once: int) -> list[_Item]:
     """Return the features of a batch's videos or clips."""
     assert batch.clip is not None  # the guard admits no other batch
     assert batch.labels is not None
-    model = network(learner)
-    repeats = model.block_shape[2] // batch.clip.shape[3]  # of static blocks' frames
-    blocks = batch.clip.flatten(0, 1)  # [B*K, C, L, H, W], uint8
-    features = torch.cat(
-        [
-            block_features(model.backbone, learner.task.normalise(part), repeats)
-            for part in blocks.split(blocks_at_once)
-        ]
-    ).unflatten(0, batch.clip.shape[:2])  # [B, K, F]
+    blocks = batch.clip.flatten(0, 1)  # [B*K, C, L, H, W]
+    features = torch.cat([block_features(learner, part) for part in blocks.split(blocks_at_once)])
+    features = features.unflatten(0, batch.clip.shape[:2])  # [B, K, F]
     if batch.windows is None:
         windows = features.mean(dim=1, keepdim=True)  # [B, 1, F]
     else:  # [B, W, F]
@@ -96,11 +122,17 @@ def _items(learner: Learner, batch: Batch, blocks_at_once: int) -> list[_Item]:
     return [_Item(*row) for row in zip(batch.item.tolist(), labels, rows, strict=True)]
 
 
-def network(learner: Learner) -> LC_RNN:
-    """Return the learner's network, which is that of a classifier."""
-    return cast(LC_RNN, learner.model)
+def run_backbone(learner: Learner, batch: Batch) -> None:
+    """Run the backbone on a batch of clips, of which its batch norms learn their statistics."""
+    assert batch.clip is not None  # the guard admits no other batch
+    block_features(learner, batch.clip.flatten(0, 1))
 
 
-def block_features(backbone: nn.Module, blocks: Tensor, repeats: int = 1) -> Tensor:
-    """Return the means over time and positions, `[K, F]`, of normalised `[K, C, L, H, W]`."""
-    return backbone(blocks, repeats).mean(dim=(2, 3, 4))
+def block_features(learner: Learner, blocks: Tensor) -> Tensor:
+    """Return the means over time and positions, `[K, F]`, of uint8 blocks `[K, C, L, H, W]`.
+
+    Static blocks may come with L = 1.
+    """
+    model = network(learner)
+    repeats = model.block_shape[2] // blocks.shape[2]
+    return model.backbone(learner.task.normalise(blocks), repeats).mean(dim=(2, 3, 4))

@@ -1,10 +1,11 @@
 """What --retrieve and --extract do with a network: make features, measure them, write files."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from model.evaluation.features import Features, features_of, network
+from model.evaluation.features import Features, features_of, network, run_backbone
 from model.evaluation.neighbours import (
     VOTERS,
     Neighbours,
@@ -70,14 +71,16 @@ class Evaluation:
         remedy = f"{folder} is not whole; run the same command again"
         self.guard = Guard(learner, interrupts, remedy, faults=self.faults)
 
-    def run(self, training_clips: Loader, stride: int) -> str:
+    def run(self, clips: Loader | None, stride: int) -> str:
         """Evaluate as the flags ask, and return the result in words.
 
-        Batch norms whose statistics the weights don't hold get them from training clips, as in
+        Batch norms whose statistics the weights don't hold get them from training `clips`, as in
         finetuning. `stride`: between the frames of a clip, in frames of the video.
         """
-        self.faults.start_pass(0, "train", len(training_clips.samples))
-        fill_statistics(self.learner, training_clips, self.guard, self.config.log_freq)
+        if clips is not None:
+            self.faults.start_pass(0, "train", len(clips.samples))
+            log_freq, forward = self.config.log_freq, partial(run_backbone, self.learner)
+            fill_statistics(self.learner, clips, self.guard, log_freq, forward)
         return self.retrieve() if self.config.retrieve else self.extract(stride)
 
     def features(self, mode: str) -> Features:

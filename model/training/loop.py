@@ -1,6 +1,6 @@
 """The loops over the batches of a pass: training, evaluation, and batch-norm statistics."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 import torch
@@ -57,22 +57,37 @@ def norms_without_statistics(model: nn.Module) -> list[_BatchNorm]:
     ]
 
 
-def fill_statistics(learner: Learner, loader: Loader, guard: Guard, log_freq: int) -> None:
-    """Estimate the running statistics of batch norms that have none yet, over training batches."""
+def fill_statistics(
+    learner: Learner,
+    loader: Loader,
+    guard: Guard,
+    log_freq: int,
+    forward: Callable[[Batch], object] | None = None,
+) -> None:
+    """Estimate the running statistics of batch norms that have none yet, over training batches.
+
+    `forward` runs a part of the network in the place of all of it.
+    """
     if not norms_without_statistics(learner.task):
         return
     batches = copied_ahead(loader.batches(epoch=0), learner.runtime.device)
     with Progress("statistics", len(loader), log_freq) as progress:
-        count = estimate_statistics(learner, batches, Meter(learner.runtime, progress), guard)
+        meter = Meter(learner.runtime, progress)
+        count = estimate_statistics(learner, batches, meter, guard, forward)
     log.info("estimated the batch norm's statistics over %d training batches", count)
 
 
 def estimate_statistics(
-    learner: Learner, batches: Iterable[Batch], meter: Meter, guard: Guard
+    learner: Learner,
+    batches: Iterable[Batch],
+    meter: Meter,
+    guard: Guard,
+    forward: Callable[[Batch], object] | None = None,
 ) -> int:
     """Give batch norms without running statistics the cumulative average over the first batches.
 
-    The task runs in train mode without gradients. Returns the number of batches used.
+    The task, or the part of it that `forward` runs, is in train mode without gradients. Returns the
+    number of batches used.
     """
     missing = norms_without_statistics(learner.task)
     momentum = {norm: norm.momentum for norm in missing}
@@ -87,7 +102,7 @@ def estimate_statistics(
         for batch in islice(batches, BATCHES_FOR_STATISTICS):
             if guard.admits(batch, meter, together=learner.task.gathers):
                 with learner.autocast():
-                    learner.task(batch)
+                    (forward or learner.task)(batch)
                 count += 1
     for norm in missing:
         norm.momentum = momentum[norm]

@@ -183,6 +183,7 @@ def test_gabors_are_extracted_clip_by_clip(tmp_path):
         (["--retrieve", "/nowhere/x.pth.tar"], "--retrieve /nowhere/x.pth.tar: "),
         (["--retrieve", "random", "--data_path_dir", "/nowhere"], "no such split file"),
         (["--retrieve", "random", "--test", "random"], "take at most one of them"),
+        (["--retrieve", "random", "--label_share", "0.5"], "--label_share: is for training"),
         (["--video", "x.mp4"], "--video: needs --extract too"),
         (["--test_crops", "5"], "--test_crops: needs --test too"),
     ],
@@ -197,6 +198,28 @@ def test_flags_of_another_network_are_refused(dpc, capfd):
     weights = dpc / "model/epoch1.pth.tar"
     assert run("--retrieve", weights, "--net", "resnet34") == 2
     assert "the checkpoint to retrieve has resnet18" in capfd.readouterr().err
+
+
+def test_no_run_goes_on_in_the_folder_of_a_retrieval(retrieved, capfd):
+    before = sorted(path.name for path in retrieved.iterdir())
+    assert run("--resume", retrieved) == 2
+    assert "is the folder of a retrieval; name that of the run" in capfd.readouterr().err
+    assert sorted(path.name for path in retrieved.iterdir()) == before
+
+
+def test_videos_of_one_class_are_extracted_without_training_clips_if_there_are_statistics(
+    tmp_path, extracted, capfd
+):
+    """A data set with fewer videos than a batch; the backbone's own file has statistics."""
+    own = prepare(tmp_path, lengths=(30,), test_lengths=(30,), classes=("Only",))
+    flags = [*video_flags(own.csv_root), "--output_dir", tmp_path / "out"]
+    assert run("--extract", extracted / "backbone.pth.tar", *flags) == 0
+    assert "estimated" not in capfd.readouterr().err
+    files = [torch.load(of / "backbone.pth.tar") for of in (only(tmp_path / "out"), extracted)]
+    for name, value in files[0]["state_dict"].items():
+        assert torch.equal(value, files[1]["state_dict"][name])
+    assert run("--extract", "random", *flags) == 2
+    assert "the train set has 1 clips, less than one batch" in capfd.readouterr().err
 
 
 def test_the_lines_in_the_readme_give_the_features_of_a_clip(prepared, dpc, extracted, monkeypatch):

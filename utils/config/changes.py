@@ -112,6 +112,8 @@ def evaluated_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> C
             " ".join(assumed) or "nothing",
             "; the original code trains lc-rnn with --num_seq_in 8" if is_test else "",
         )
+    if typed.get("label_share", 1) != 1:
+        raise UsageError(f"--label_share: is for training; leave it out with --{name}")
     starts = {flag: FIELDS[flag].default for flag in fields_on_resume("start")}
     unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
     own = {"pretrained": "", "unexp_epoch": unexp_epoch, "label_share": 1.0}
@@ -150,7 +152,8 @@ def analysed_config(stored: Config, typed: dict[str, Any], run: Path) -> Config:
     """
     told = f"--analysis {run}"
     if stored.evaluation:
-        raise UsageError(f"{told}: is the folder of a {stored.evaluation}; name that of the run")
+        kind = EVALUATIONS[stored.evaluation]
+        raise UsageError(f"{told}: is the folder of a {kind}; name that of the run")
     for name in typed:
         if name not in fields_on_resume("technical") - OF_TRAINING:
             raise UsageError(f"--{name}: is the run's own; leave it out with {told}")

@@ -16,7 +16,8 @@ AMP = ("off", "bf16", "fp16")
 TRAIN_WHAT = ("all", "ft", "last")
 OPTIMIZERS = ("adam", "sgd")
 CROPS = (1, 5, 10)
-EVALUATIONS = ("test", "retrieve", "extract")  # flags that name a checkpoint, and train nothing
+# flags that name a checkpoint and train nothing, and what they do
+EVALUATIONS = {"test": "test", "retrieve": "retrieval", "extract": "extraction"}
 RANDOM = "random"  # in the place of a checkpoint: weights drawn from the seed
 DEFAULT_WD = {"dpc-rnn": 1e-5, "lc-rnn": 1e-3}
 SEEDS = 2**32

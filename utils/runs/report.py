@@ -1,8 +1,24 @@
-"""What the program prints at its end."""
+"""What the program tells: what it reads, and what came of it."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.errors import RunError
+from utils.logs import log
+
+if TYPE_CHECKING:
+    from utils.samples import Loader
+
+
+def tell_loaders(
+    loaders: "Mapping[str, Loader]", require_equal: Callable[[str, object], None]
+) -> None:
+    """Log the size of each mode's data set, which `require_equal` compares between the ranks."""
+    for mode, loader in loaders.items():
+        unit = "videos" if loader.samples.whole_videos else "clips"
+        log.info("%s: %d %s in %d batches", mode, len(loader.samples), unit, len(loader))
+        require_equal(f"{mode} sets", len(loader.samples))
 
 
 def report(folder: Path, result: str, what: str = "run folder") -> None:

@@ -133,6 +133,8 @@ def find_resumed(path: Path, typed: dict[str, Any], processes: int) -> Start:
         raise UsageError(
             f"--resume {path}: is not a run folder that can be read; name one, or a checkpoint"
         )
+    if kind := EVALUATIONS.get(config_in(path).evaluation):
+        raise UsageError(f"--resume {path}: is the folder of a {kind}; name that of the run")
     found = furthest_readable(path / "model", processes)
     if found is not None:
         return going_on(path, *found, typed)
