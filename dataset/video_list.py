@@ -41,8 +41,9 @@ class Locator:
     def __call__(self, name: str) -> Path:
         """Return the folder of a video's frames, which may be packed."""
         parts = PurePosixPath(name).parts
-        if self.moved in parts:
-            parts = parts[len(parts) - parts[::-1].index(self.moved) :]
+        above = parts[:-3]  # frames/class/video, in which a class may have the data set's name
+        if self.moved in above:
+            parts = parts[len(above) - above[::-1].index(self.moved) :]
         elif self.moved and name.startswith("/"):
             parts = parts[-3:]  # frames/class/video
         return self.root.joinpath(*parts)

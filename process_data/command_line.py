@@ -140,8 +140,11 @@ def find_asked(options: argparse.Namespace) -> Asked:
         told = f"--d_root {shown(str(root))}: is no UTF-8 text, as split files are; rename it"
         raise UsageError(told) from None
     if not root.is_dir():
-        place = f"put videos in {root / 'videos'}/{{class}}/, or name another folder"
-        raise UsageError(f"--d_root {options.d_root}: has no folder {options.dataset}; {place}")
+        remedy = f"put videos in {root / 'videos'}/{{class}}/, or name another folder"
+        there = os.listdir(options.d_root) if options.d_root.is_dir() else []
+        if near := [name for name in there if name.lower() == root.name.lower()]:
+            remedy = f"did you mean {shown(near[0])}?"
+        raise UsageError(f"--d_root {options.d_root}: has no folder {options.dataset}; {remedy}")
     info = entry(options.dataset)
     if "csv_root" in options:
         suffix = info.variant(options.eye, options.k400_big).suffix

