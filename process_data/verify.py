@@ -11,27 +11,21 @@ unknown; all else is a warning, also videos that were doubtful when they were ex
 """
 
 import argparse
-import tarfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from command_line import find_asked, first_few, in_parallel, log, parser, run_script
-from dataset import frames
-from dataset.packed_frames import Tar, frame_file, tar_folder, tar_of
-from dataset.pictures import FrameError
+from command_line import find_asked, first_few, in_parallel, parser, run_script
+from conditions import Condition, examine, find_bad, killed, video_files_of
+from dataset.packed_frames import tar_folder, tar_of
 from dataset.split_files import (
     CLASSES_FILE,
-    VIDEOS_FILE,
     Row,
     class_folder,
     read_class_list,
     read_root,
     read_rows,
 )
-from dataset.video_files import count_frames
-from dataset.video_list import read_video_files
-from folders import label
 from frame_notes import read_doubtful, read_interpolation
 from utils.config.datasets import AREA, LINEAR, DatasetInfo
 from utils.config.flags import Config
@@ -46,19 +40,6 @@ HOW_SHRUNK = {
     AREA: "area interpolation",
     "": "unknown, nothing is noted beside them; before there was a choice it was area",
 }
-
-
-class Condition(NamedTuple):
-    """Numbers of a video's frames.
-
-    `resized` are of another size than its first one. `extra` are on the disk, but past its row's
-    count.
-    """
-
-    missing: int = 0
-    unreadable: int = 0
-    resized: int = 0
-    extra: int = 0
 
 
 class Split(NamedTuple):
@@ -92,8 +73,8 @@ def main(arguments: list[str]) -> int:
     files = {} if extracted else video_files_of(folder, root)
     calls = [(*video, options.quick, files.get(video[0])) for video in videos]
     doubtful = read_doubtful(root / variant.frames)
-    interpolation = read_interpolation(root / variant.frames)
-    conditions = dict(in_parallel(examine, calls, options.num_workers, "videos", _killed))
+    interpolation = read_interpolation(frames_of) if extracted else variant.interpolation
+    conditions = dict(in_parallel(examine, calls, options.num_workers, "videos", killed))
     tars = sorted({tar_of(video) for video, _ in videos})
     bad_tars = [] if options.quick else find_bad(tars, options.num_workers)
 
@@ -137,92 +118,6 @@ def read_splits(folder: Path, info: DatasetInfo) -> dict[str, list[Row]]:
     if not rows:
         raise UsageError(f"{folder}: holds no split files; run process_data/write_csvs.py")
     return rows
-
-
-# ------------------------------------------------------------------ the frames
-
-
-def video_files_of(folder: Path, root: Path) -> dict[Path, Path]:
-    """Return the video files that videos.csv names, by the folders of frames; {} without it."""
-    if not (folder / VIDEOS_FILE).exists():
-        return {}
-    return {root / name: root / file for name, file in read_video_files(folder).items()}
-
-
-def examine(
-    folder: Path, count: int, quick: bool, file: Path | None
-) -> tuple[tuple[Path, int], Condition]:
-    """Return the condition of a video that should have `count` frames.
-
-    `file`: the video file to decode, where no frames were extracted.
-    """
-    if file is not None:
-        return (folder, count), examine_file(file, count, quick)
-    there = frames.frames_there(folder)
-    wanted = sorted(frame for frame in there if frame < count)
-    unreadable, resized = (0, 0) if quick or not wanted else read_all(folder, wanted)
-    extra = len(there) - len(wanted)
-    return (folder, count), Condition(count - len(wanted), unreadable, resized, extra)
-
-
-def examine_file(file: Path, count: int, quick: bool) -> Condition:
-    """Return the condition of a video file of which `count` frames are to be decoded."""
-    try:
-        decoded = (count if file.is_file() else 0) if quick else count_frames(file)
-    except FrameError:
-        return Condition(unreadable=count)
-    return Condition(missing=max(0, count - decoded), extra=max(0, decoded - count))
-
-
-def _killed(
-    reason: str, folder: Path, count: int, quick: bool, file: Path | None
-) -> tuple[tuple[Path, int], Condition]:
-    log.error("%s: %s", label(folder), reason)
-    return (folder, count), Condition(unreadable=count)
-
-
-def read_all(folder: Path, wanted: list[int]) -> tuple[int, int]:
-    """Count the frames, from 0, that training can't read, and those of another size."""
-    try:
-        read = frames.reader(folder)
-    except FrameError:
-        return len(wanted), 0
-    unreadable, resized, size = 0, 0, None
-    for frame in wanted:
-        try:
-            image = read(frame)
-        except FrameError:
-            unreadable += 1
-        else:
-            size = size or image.shape
-            resized += image.shape != size
-    return unreadable, resized
-
-
-def find_bad(tars: list[Path], num_workers: int) -> list[Path]:
-    """Return the tars that don't fit their index."""
-    calls = [(tar,) for tar in tars if tar.is_file()]
-    found = in_parallel(fits_index, calls, num_workers, "tars", lambda _, tar: (tar, False))
-    return sorted(tar for tar, fits in found if not fits)
-
-
-def fits_index(tar: Path) -> tuple[Path, bool]:
-    """Compare the members that a tar itself lists, and their places, to its index."""
-    try:
-        index = Tar(tar)
-        with tarfile.open(tar) as file:
-            members = {}
-            while (member := file.next()) is not None:
-                members[member.name] = [member.offset_data, member.size]
-                file.members.clear()  # type: ignore[attr-defined]  # they would fill the memory
-    except (OSError, tarfile.TarError, FrameError):
-        return tar, False
-    indexed = {
-        f"{name}/{frame_file(number)}": place
-        for name, span in index.videos.items()
-        for number, place in enumerate(index.places[span.first :][: span.frames].tolist(), 1)
-    }
-    return tar, members == indexed
 
 
 # ------------------------------------------------------------------ the report

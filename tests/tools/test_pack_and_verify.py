@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+import conditions
 import pack_frames
 import verify
 import write_csvs
@@ -142,7 +143,7 @@ def test_a_class_that_changed_is_packed_anew(prepared, caplog, change):
     assert prepared.run(pack_frames) == 0
     assert "1 classes packed" in caplog.text
     assert digests(prepared.root / "frames_tar")["Dive.tar"] == other
-    _, fits = verify.fits_index(prepared.root / "frames_tar/Run.tar")
+    _, fits = conditions.fits_index(prepared.root / "frames_tar/Run.tar")
     assert fits
     with tarfile.open(prepared.root / "frames_tar/Run.tar") as file:
         names = {member.name for member in file}
