@@ -179,8 +179,8 @@ class Config:
     momentum: float = training(0.9, "with --optim sgd: its momentum", least=0, below=1)
     schedule: str = training(
         "",
-        "epochs after which the rate drops, such as 60 80, or none; by model: none for dpc-rnn, "
-        "the published ones for lc-rnn",
+        "epochs after which the rate drops, such as 60 80; none: it never does; by model: none for "
+        "dpc-rnn, the published ones for lc-rnn",
         on_resume="free",
     )
     lr_gamma: float = training(
