@@ -23,7 +23,7 @@ PREPARED = ["--d_root", "frames_root", "--dataset", "UCF101", "--num_workers", 1
 def test_files(starter, videos, tmp_path):
     frames = videos / "frames_root" / "UCF101" / "frames"
     first = min(frames.glob("*/*")).relative_to(videos)
-    lists = ("train_split01.csv", "test_split01.csv", "classInd.txt", "root.txt")
+    lists = ("train_split01.csv", "test_split01.csv", "classInd.txt", "root.txt", "dataset.json")
     files = [
         *(Path("data", "UCF101", name) for name in lists),
         *(first, first.parent, first / "image_00001.jpg", first / "image_00003.jpg"),

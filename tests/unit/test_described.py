@@ -7,6 +7,7 @@ import pytest
 
 from dataset.augmentation import DPC_PRESETS, preset_of
 from dataset.build import build_dataset, stride_of
+from odd_files import ODD_FILES, replace
 from utils.config.checks import check_typed, from_stored
 from utils.config.datasets import AREA, AUGMENTATIONS, CATALOGUE, entry, short_name, spelled
 from utils.config.described import FILE, find_dataset, info_of, write_description
@@ -133,6 +134,15 @@ def test_a_wrong_file_is_named_with_what_is_wrong(text, told, tmp_path):
     with pytest.raises(UsageError, match=told) as error:
         find_dataset("Pets", describe(tmp_path, "Pets", text))
     assert str(tmp_path / "Pets" / FILE) in str(error.value)
+
+
+@pytest.mark.parametrize("what", ODD_FILES)
+def test_odd_things_in_its_place_are_told(what, tmp_path):
+    describe(tmp_path, "Pets")
+    replace(tmp_path / "Pets" / FILE, ODD_FILES[what])
+    told = "unknown" if what == "missing" else f"Pets/{FILE}"
+    with pytest.raises(UsageError, match=told):
+        find_dataset("Pets", tmp_path)
 
 
 def test_augmentations_are_those_there_are():

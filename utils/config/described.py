@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,9 @@ def write_description(folder: Path, info: DatasetInfo, variant: Variant) -> None
 
 def split_numbers(folder: Path) -> tuple[int, ...]:
     """Return the numbers of the splits that a folder has files of; none for unnumbered files."""
-    names = os.listdir(folder) if folder.is_dir() else []
+    names = []
+    with suppress(OSError):  # it isn't there yet, or can't be read, as split files tell
+        names = os.listdir(folder)
     return tuple(sorted({int(match[2]) for name in names if (match := NUMBERED.fullmatch(name))}))
 
 
