@@ -179,8 +179,16 @@ def loader_of(
 def build_whole_loaders(config: Config, runtime: Runtime) -> dict[str, Loader]:
     """Build the loaders of whole videos, or clips of Gabors, whose features are wanted, by mode.
 
-    Raises UsageError.
+    That of --video has the file's name in the place of a mode. Raises UsageError.
     """
+    if config.video:
+        from dataset.single_video import single_video, stem_of
+
+        samples, processes = single_video(config), runtime.processes
+        order = EpochBatches(
+            1, 1, seed=config.seed, mode="test", shuffle=False, fewest=1, processes=processes
+        )
+        return {stem_of(config): loader_of(samples, order, config, runtime)}
     kind = info_of(config).kind
     if kind == GABORS and config.retrieve:
         raise UsageError("--retrieve: is for videos; Gabors are drawn, and have no test set")

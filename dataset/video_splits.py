@@ -29,20 +29,8 @@ class Split(NamedTuple):
 def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
     """Build the clips of a mode, or its whole videos, as in mode test; raises UsageError."""
     whole = whole or mode == "test"
-    info = info_of(config)
     split = read_split(config, mode)
-    options = VideoOptions(
-        seed=config.seed,
-        mode=mode,
-        N=config.num_blocks,
-        L=config.seq_len,
-        ds=info.stride or config.ucf_hmdb_ms_ds,
-        preset=preset_of(config, "test" if whole else mode),
-        pad_short=config.pad_short,
-        redraw=mode == "train" and not whole,
-        records_predictions=not config.is_dpc and mode != "train",
-        crops=config.test_crops if mode == "test" else 1,
-    )
+    options = options_of(config, mode, whole)
     kind = WholeVideos if whole else VideoClips
     dataset = kind(split.videos, split.classes, options)
     if not len(dataset):
@@ -61,6 +49,29 @@ def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
         message = "--label_share %g: %d of %d training videos remain"
         log.info(message, config.label_share, len(dataset), usable)
     return dataset
+
+
+def options_of(config: Config, mode: str, whole: bool) -> VideoOptions:
+    """Return how samples of a mode are made."""
+    return VideoOptions(
+        seed=config.seed,
+        mode=mode,
+        N=config.num_blocks,
+        L=config.seq_len,
+        ds=info_of(config).stride or config.ucf_hmdb_ms_ds,
+        preset=preset_of(config, "test" if whole else mode),
+        pad_short=config.pad_short,
+        redraw=mode == "train" and not whole,
+        records_predictions=not config.is_dpc and mode != "train",
+        crops=config.test_crops if mode == "test" else 1,
+    )
+
+
+def making_of(config: Config) -> Making:
+    """Return how frames are made of the data set's videos."""
+    info = info_of(config)
+    variant = info.variant(config.eye, large=config.img_dim > info.large_above)
+    return Making(variant.short_side, variant.eye or "both", variant.interpolation)
 
 
 def split_path(config: Config, mode: str) -> Path:
@@ -98,7 +109,6 @@ def read_split(config: Config, mode: str) -> Split:
     there = locate.root / variant.frames
     has_frames = os.path.isdir(there) or os.path.isdir(tar_folder(there))
     if config.from_videos or (not has_frames and os.path.exists(folder / VIDEOS_FILE)):
-        making = Making(variant.short_side, variant.eye or "both", variant.interpolation)
-        videos = video_list.from_files(videos, folder, making)
+        videos = video_list.from_files(videos, folder, making_of(config))
     video_list.check_there(path, videos)
     return Split(path, videos, classes)

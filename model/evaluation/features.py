@@ -15,7 +15,7 @@ from model.training.loop import norms_without_statistics
 from model.training.meter import Meter
 from model.training.weights import load_pretrained
 from utils.config.flags import Config
-from utils.logs import Progress
+from utils.logs import Progress, log
 from utils.runtime.device import Runtime
 from utils.samples import Batch, Loader
 
@@ -34,6 +34,9 @@ def build_network(config: Config, runtime: Runtime, content: dict[str, Any] | No
             learner.model, content, getattr(config, config.evaluation), config.evaluation
         )
     learner.distribute()
+    if lacks_statistics(learner):
+        told = "the weights come without batch-norm statistics: training clips of %s give them"
+        log.info(told, config.dataset)
     return learner
 
 

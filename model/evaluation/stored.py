@@ -64,7 +64,7 @@ def write_features(folder: Path, stem: str, samples: Samples, features: Features
         "names": np.array(names),
         "labels": features.labels,
         "items": features.items,
-        "classes": np.array(classes),
+        "classes": np.array(classes, dtype=str),
     }
     write_arrays(folder / f"features_{stem}.npz", arrays)
     of_videos = zip(

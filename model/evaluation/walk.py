@@ -96,18 +96,22 @@ class Evaluation:
             write_features(self.folder, mode, loader.samples, features)
             left_out = loader.samples.total - len(features.items)
             told = f"; {left_out} left out, too short or not readable" if left_out else ""
-            count = len(features.windows)
-            log.info(
-                "%s: features of %d videos, %d windows%s", mode, len(features.items), count, told
-            )
+            count = counted(features.windows, "window")
+            log.info("%s: features of %s%s", mode, count, told)
         return features
 
     def extract(self, stride: int) -> str:
         """Write the features of all data sets, and the backbone; return what was written."""
-        counts = {mode: len(self.features(mode).items) for mode in self.loaders}
+        told = []
+        for mode, loader in self.loaders.items():
+            features = self.features(mode)
+            unit = "video" if loader.samples.whole_videos else "clip"
+            told.append(f"{mode} {counted(features.items, unit)}")
+            if loader.samples.whole_videos:
+                told[-1] += f" ({counted(features.windows, 'window')})"
         if self.leads:
             write_backbone(self.folder, network(self.learner).backbone, self.config, stride)
-        return "features of " + ", ".join(f"{count} of {mode}" for mode, count in counts.items())
+        return "features of " + ", ".join(told)
 
     def retrieve(self) -> str:
         """Measure how the test videos find those of their class in the training set.
@@ -193,6 +197,11 @@ def evenly_chosen(labels: np.ndarray, count: int) -> np.ndarray:
     count = min(count, len(labels))
     places = ((np.arange(count) + 0.5) * len(labels) / count).astype(int)
     return np.argsort(labels, kind="stable")[places]
+
+
+def counted(array: np.ndarray, noun: str) -> str:
+    """Return the array's length with the noun, such as '3 windows'."""
+    return f"{len(array)} {noun}{'' if len(array) == 1 else 's'}"
 
 
 def frame_of(samples: Samples, item: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Retrieval and extraction by command lines, on small videos and on Gabors."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pytest
 import torch
 
 from dataset.build import build_dataset
+from dataset.single_video import single_video
 from forked import ROOT
 from model.resnet_2d3d import ResNet2d3d
 from model.training.tasks import MEAN, STD
 from run_records import only
 from small_runs import TINY, narrow, run, video_flags
+from utils.config.flags import Config
 from utils.runs.folder import config_in
-from video_data import CLASSES, Prepared, prepare
+from video_data import CLASSES, Prepared, numbered, picture, prepare, read_numbers
+from video_files import write_images
 
 pytestmark = pytest.mark.usefixtures("narrow_backbone")
 LENGTHS, TEST_LENGTHS = (24, 30, 27), (26, 41, 10)  # the last is too short
@@ -23,7 +27,9 @@ LENGTHS, TEST_LENGTHS = (24, 30, 27), (26, 41, 10)  # the last is too short
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Prepared:
-    return prepare(tmp_path_factory.mktemp("ucf"), lengths=LENGTHS, test_lengths=TEST_LENGTHS)
+    made = prepare(tmp_path_factory.mktemp("ucf"), lengths=LENGTHS, test_lengths=TEST_LENGTHS)
+    (made.split_folder / "dataset.json").write_text('{"short_side": 48}')
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,17 @@ def backbone_of(extracted: Path) -> tuple[ResNet2d3d, dict]:
     return backbone, content
 
 
+def features_in_a_loop(backbone: ResNet2d3d, clip: torch.Tensor) -> torch.Tensor:
+    """Run the plain backbone in float64 on each window of 4 blocks of `[K, C, L, H, W]`."""
+    mean, std = (torch.tensor(of).view(3, 1, 1, 1) * 255 for of in (MEAN, STD))
+    windows = []
+    for start in range(0, len(clip) - 4 + 1, 2):
+        with torch.no_grad():
+            maps = backbone.double()((clip[start : start + 4].double() - mean) / std)
+        windows.append(maps.mean(dim=(0, 2, 3, 4)))
+    return torch.stack(windows)
+
+
 def test_a_retrieval_leaves_its_files_in_the_run_folder(retrieved):
     assert {path.name for path in retrieved.glob("[!.]*")} == {
         *("config.json", "log.txt", "evaluations.csv", "retrieval.csv", "retrieval.png"),
@@ -70,27 +87,17 @@ def test_a_retrieval_leaves_its_files_in_the_run_folder(retrieved):
 def test_features_are_means_of_the_backbone_s_output_over_each_window(
     prepared, retrieved, extracted
 ):
-    """A loop over windows with the plain backbone and its estimated statistics."""
     backbone, _ = backbone_of(extracted)
-    backbone.double()
-    config = config_in(retrieved)
-    assert config.num_blocks == 4
-    mean, std = (torch.tensor(of).view(3, 1, 1, 1) * 255 for of in (MEAN, STD))
-    videos = build_dataset(config, "test", whole=True)
+    videos = build_dataset(config_in(retrieved), "test", whole=True)
     stored = np.load(retrieved / "features_test.npz")
     table = pd.read_csv(retrieved / "features_test.csv")
     assert len(videos) == len(table) == 6
     for index in range(len(videos)):
-        clip = videos[0, index].clip.double()  # [K, C, L, H, W]
-        windows = []
-        for start in range(0, len(clip) - 4 + 1, 2):
-            with torch.no_grad():
-                maps = backbone((clip[start : start + 4] - mean) / std)
-            windows.append(maps.mean(dim=(0, 2, 3, 4)))
+        windows = features_in_a_loop(backbone, videos[0, index].clip)
         first, count = table.loc[index, ["first_window", "windows"]]
         assert count == len(windows)
         here = stored["windows"][first : first + count]
-        np.testing.assert_allclose(here, torch.stack(windows), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(here, windows, rtol=1e-3, atol=1e-4)
         assert (stored["video"][first : first + count] == index).all()
         np.testing.assert_allclose(stored["videos"][index], here.mean(axis=0), atol=1e-6)
     assert table["name"].tolist() == stored["names"].tolist()
@@ -174,6 +181,79 @@ def test_gabors_are_extracted_clip_by_clip(tmp_path):
     table = pd.read_csv(folder / "features_val.csv")
     assert table["name"].tolist() == [0, 1, 2, 3]
     assert (table["windows"] == 1).all()
+
+
+def test_one_video_file_is_extracted_without_a_class(dpc, extracted, tmp_path, capfd):
+    file = tmp_path / "a video, für alle.avi"
+    write_images(file, [picture(3, frame, 48, 64) for frame in range(36)], (64, 48))
+    weights = dpc / "model/epoch1.pth.tar"
+    assert run("--extract", weights, "--num_workers", 1, "--video", file) == 0
+    folder = dpc / "extract_epoch1_001"
+    told = capfd.readouterr()
+    assert f"features of {file.stem} 1 video (3 windows)" in told.out
+    assert "estimated the batch norm's statistics over 2 training batches" in told.err
+    stored = np.load(folder / f"features_{file.stem}.npz")
+    clip = single_video(config_in(folder))[0, 0].clip
+    assert len(clip) == 9
+    backbone, _ = backbone_of(extracted)  # with the same statistics
+    windows = features_in_a_loop(backbone, clip)
+    np.testing.assert_allclose(stored["windows"], windows, rtol=1e-3, atol=1e-4)
+    assert stored["names"].tolist() == [file.name]
+    assert stored["labels"].tolist() == [-1]
+    assert len(stored["classes"]) == 0
+    table = pd.read_csv(folder / f"features_{file.stem}.csv")
+    assert table["name"].tolist() == [file.name]
+    assert table["class"].isna().all()
+    assert (folder / "backbone.pth.tar").exists()
+
+
+def test_a_video_alone_is_extracted_where_there_is_no_data_set(extracted, tmp_path):
+    write_images(tmp_path / "v.avi", [picture(3, frame, 48, 64) for frame in range(36)], (64, 48))
+    flags = [*video_flags(tmp_path / "none"), "--video", tmp_path / "v.avi"]
+    weights = extracted / "backbone.pth.tar"
+    assert run("--extract", weights, *flags, "--output_dir", tmp_path / "out") == 0
+    assert (tmp_path / "out/extract_backbone/features_v.npz").exists()
+
+
+def test_the_frames_of_a_single_video_are_those_that_the_stride_asks_for(tmp_path):
+    file = tmp_path / "v.avi"
+    write_images(file, [numbered(7, frame, 96, 96) for frame in range(61)], (96, 96))
+    (tmp_path / "UCF101").mkdir()
+    (tmp_path / "UCF101/dataset.json").write_text('{"short_side": 96, "stride": 3}')
+    config = Config(
+        model="lc-rnn", img_dim=96, num_seq_in=3, no_augm=True, seed=1, extract="random",
+        video=str(file), data_path_dir=str(tmp_path),
+    )  # fmt: skip
+    videos, frames = read_numbers(single_video(config)[0, 0].clip)
+    assert (videos == 7).all()
+    assert frames.ravel().tolist() == list(range(0, 60, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("none.avi", "none.avi: No such file"),
+        ("text.avi", "text.avi: can't be decoded"),
+        (".", ": is a folder; name a video that OpenCV can decode"),
+        ("short.avi", "short.avi: has 9 frames, and a window needs more than 24; add --pad_short"),
+        (os.fsdecode(b"\xff.avi"), "is no UTF-8 text"),
+    ],
+)
+def test_videos_that_cannot_be_extracted_say_why(name, told, prepared, tmp_path, capfd):
+    (tmp_path / "text.avi").write_text("no video" * 99)
+    write_images(
+        tmp_path / "short.avi", [picture(3, frame, 48, 64) for frame in range(9)], (64, 48)
+    )
+    flags = [*video_flags(prepared.csv_root), "--output_dir", tmp_path / "out"]
+    assert run("--extract", "random", *flags, "--video", tmp_path / name) == 2
+    assert told in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_gabors_needs_to_know_how_frames_are_made(tmp_path, capfd):
+    write_images(tmp_path / "v.avi", [picture(3, frame, 48, 64) for frame in range(36)], (64, 48))
+    assert run("--extract", "random", *TINY, "--video", tmp_path / "v.avi") == 2
+    assert "are no videos; name, with --dataset" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""One video file as a data set: without split files, and of no class."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from dataset.pictures import FrameError
+from dataset.video_files import count_frames
+from dataset.video_list import Locator, Texts, VideoList
+from dataset.video_splits import making_of, options_of
+from dataset.videos import WholeVideos
+from utils.config.datasets import VIDEOS
+from utils.config.described import info_of
+from utils.config.flags import Config
+from utils.errors import UsageError
+
+NO_CLASS = -1  # the label
+STEM_BYTES = 100  # of a file's name, in the names of other files
+
+
+def single_video(config: Config) -> WholeVideos:
+    """Return the whole video of --video, with frames made as those of the data set.
+
+    Raises UsageError for a file that can't be decoded, or that is shorter than a window.
+    """
+    told = f"--video {config.video}"
+    if info_of(config).kind != VIDEOS:
+        raise UsageError(
+            f"{told}: {config.dataset} are no videos; name, with --dataset, the one whose frame "
+            "size and stride the video is to have"
+        )
+    path = os.path.abspath(config.video)
+    try:
+        names, files = Texts.of([Path(path).name]), Texts.of([path])
+        frames = np.array([count_frames(Path(path))], np.int64)
+    except UnicodeEncodeError:
+        raise UsageError(f"{told}: is no UTF-8 text; rename the file") from None
+    except FrameError as error:
+        raise UsageError(f"{told}: {error.reason}; name a video that OpenCV can decode") from error
+    labels = np.array([NO_CLASS], np.int32)
+    videos = VideoList(names, frames, labels, Locator(Path()), files, making_of(config))
+    samples = WholeVideos(videos, (), options_of(config, "test", whole=True))
+    if not len(samples):
+        raise UsageError(
+            f"{told}: has {frames[0]} frames, and a window needs more than "
+            f"{samples.options.too_few}; add --pad_short, or lower --num_seq_in, --seq_len or "
+            "--ucf_hmdb_ms_ds"
+        )
+    return samples
+
+
+def stem_of(config: Config) -> str:
+    """Return the video's name without its ending; of a long name, the end."""
+    return os.fsencode(Path(config.video).stem)[-STEM_BYTES:].decode(errors="ignore")
