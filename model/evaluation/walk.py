@@ -93,6 +93,10 @@ class Evaluation:
         if self.leads:
             if not len(features.items):
                 raise RunError(f"no video of {mode} could be read; faults.csv names them")
+            if not np.isfinite(features.windows).all():
+                raise RunError(
+                    f"features of {mode} are not finite numbers: the weights are at fault"
+                )
             write_features(self.folder, mode, loader.samples, features)
             left_out = loader.samples.total - len(features.items)
             told = f"; {left_out} left out, too short or not readable" if left_out else ""

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ import torch
 from dataset.build import build_dataset
 from dataset.single_video import single_video
 from forked import ROOT
+from model.evaluation import features
 from model.resnet_2d3d import ResNet2d3d
 from model.training.tasks import MEAN, STD
 from run_records import only
-from small_runs import TINY, narrow, run, video_flags
+from small_runs import TINY, narrow, one_picture, run, signal_in_call, video_flags
 from utils.config.flags import Config
+from utils.errors import PREEMPTED
 from utils.runs.folder import config_in
 from video_data import CLASSES, Prepared, numbered, picture, prepare, read_numbers
 from video_files import write_images
@@ -36,7 +39,7 @@ def prepared(tmp_path_factory) -> Prepared:
 def dpc(prepared, tmp_path_factory) -> Path:
     """The folder of a pretraining. Not to be changed."""
     output = tmp_path_factory.mktemp("dpc")
-    with narrow():
+    with narrow(), one_picture():
         flags = [*video_flags(prepared.csv_root), "--pred_step", 1, "--not_save_best"]
         assert run(*flags, "--num_epochs", 1, "--output_dir", output) == 0
     return only(output)
@@ -181,6 +184,58 @@ def test_gabors_are_extracted_clip_by_clip(tmp_path):
     table = pd.read_csv(folder / "features_val.csv")
     assert table["name"].tolist() == [0, 1, 2, 3]
     assert (table["windows"] == 1).all()
+
+
+def test_two_processes_share_the_videos_of_a_retrieval(starter, extracted, prepared, tmp_path):
+    flags = ["--retrieve", extracted / "backbone.pth.tar", *video_flags(prepared.csv_root)]
+    assert run(*flags, "--output_dir", tmp_path / "one") == 0
+    ranks = starter.run_ranks([tmp_path] * 2, *flags, "--output_dir", tmp_path / "two")
+    assert [rank.status for rank in ranks] == [0, 0], ranks
+    assert [rank.text.count("result: R@1") for rank in ranks] == [1, 0]
+    one, two = (only(tmp_path / name) for name in ("one", "two"))
+    for name in ("evaluations.csv", "retrieval.csv", "features_train.csv", "features_test.csv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    alone, shared = (np.load(folder / "features_test.npz") for folder in (one, two))
+    np.testing.assert_array_equal(alone["windows"], shared["windows"])
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, PREEMPTED), (signal.SIGINT, 130)])
+def test_a_stopped_retrieval_says_that_it_is_not_whole(
+    number, status, extracted, prepared, tmp_path, capfd
+):
+    flags = ["--retrieve", extracted / "backbone.pth.tar", *video_flags(prepared.csv_root)]
+    with signal_in_call(features, "block_features", 3, number):
+        assert run(*flags, "--output_dir", tmp_path) == status
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"{only(tmp_path)} is not whole; run the same command again")
+    assert not (only(tmp_path) / "evaluations.csv").exists()
+
+
+def test_videos_that_cannot_be_read_are_left_out(prepared, extracted, tmp_path, capfd):
+    copy = prepare(tmp_path, lengths=(24, 30), test_lengths=(26, 26))
+    for frame in (copy.root / copy.rows("test_split01")[0].rpartition(",")[0]).iterdir():
+        frame.write_bytes(b"no picture")
+    flags = [*video_flags(copy.csv_root), "--output_dir", tmp_path / "out"]
+    assert run("--retrieve", extracted / "backbone.pth.tar", *flags, "--no_augm") == 0
+    assert "1 left out, too short or not readable" in capfd.readouterr().err
+    folder = only(tmp_path / "out")
+    assert pd.read_csv(folder / "evaluations.csv")["evaluated"].tolist() == [5] * 9
+    assert pd.read_csv(folder / "faults.csv")["item"].tolist() == [0]
+    flags[-1] = tmp_path / "strict"
+    assert run("--retrieve", extracted / "backbone.pth.tar", *flags, "--strict_data") == 1
+
+
+def test_features_that_overflow_end_the_retrieval(extracted, prepared, tmp_path, capfd):
+    content = torch.load(extracted / "backbone.pth.tar")
+    for name, value in content["state_dict"].items():
+        if name.endswith("running_var"):
+            value.fill_(1e-38)
+        if name.endswith("bn1.weight"):
+            value.fill_(1e30)
+    torch.save(content, tmp_path / "large.pth.tar")
+    flags = [*video_flags(prepared.csv_root), "--output_dir", tmp_path / "out"]
+    assert run("--retrieve", tmp_path / "large.pth.tar", *flags) == 1
+    assert "are not finite numbers: the weights are at fault" in capfd.readouterr().err
 
 
 def test_one_video_file_is_extracted_without_a_class(dpc, extracted, tmp_path, capfd):
