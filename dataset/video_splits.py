@@ -12,6 +12,7 @@ from dataset.split_files import VIDEOS_FILE, how_to_make
 from dataset.video_files import Making
 from dataset.video_list import VideoList
 from dataset.videos import VideoClips, VideoOptions, Videos, WholeVideos
+from utils.config.datasets import entry
 from utils.config.described import info_of
 from utils.config.flags import Config, split_folder
 from utils.errors import UsageError
@@ -41,6 +42,8 @@ def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
     if short := dataset.total - len(dataset):
         message = "%s: %d of %d videos are too short, %d frames or fewer, and are left out"
         log.info(message, mode, short, dataset.total, options.too_few)
+    if options.ds != (entry(config.dataset).stride or config.ucf_hmdb_ms_ds):
+        log.info("%s: frames %d apart, as dataset.json says", mode, options.ds)
     if config.label_share < 1 and mode == "train" and not whole:
         usable = len(dataset)
         dataset.items = labelled(

@@ -1,6 +1,9 @@
 """A folder of videos becomes a data set of its own name, and a tested classifier, by commands."""
 
+import glob
+import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +11,7 @@ import pytest
 
 import verify
 import write_csvs
+from forked import ROOT
 from run_records import only
 from small_runs import narrow, run
 from utils.config.described import FILE
@@ -15,13 +19,17 @@ from video_files import write_video
 
 NAME = "Haus tiere"
 CLASSES = {"Hund": 10, "große Katze": 10, "犬 (klein)": 1}
+SMALL = [
+    *("--img_dim", 32, "--seq_len", 2, "--num_seq_in", 2, "--pred_step", 1, "--num_epochs", 1),
+    *("--ucf_hmdb_ms_ds", 2, "--batch_size", 4, "--num_workers", 0),
+]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """Five commands: split files, a check, pretraining, a classifier, and its test.
+    """The README's five commands: split files, a check, pretraining, a classifier, and its test.
 
-    Returns the folder with the videos, the split files and the runs. Not to be changed.
+    The runs are smaller. Returns the folder of videos, split files and runs, not to be changed.
     """
     root = tmp_path_factory.mktemp("own data ü")
     for name, count in CLASSES.items():
@@ -29,32 +37,46 @@ def made(tmp_path_factory) -> Path:
             write_video(root / NAME / "videos" / name / f"Clip {number}, é.avi", 24, (40, 32))
     (root / "data" / NAME).mkdir(parents=True)
     (root / "data" / NAME / FILE).write_text('{"short_side": 32}')  # which is faster
-    asked = ["--d_root", root, "--dataset", NAME, "--csv_root", root / "data", "--num_workers", 0]
-    assert write_csvs.main([*map(str, asked)]) == 0
-    assert verify.main([*map(str, asked)]) == 0
-    with narrow():
-        assert run(*flags(root, "dpc"), "--pred_step", 1) == 0
-        start = ["--model", "lc-rnn", "--train_what", "ft", "--pretrained", weights(root, "dpc")]
-        assert run(*flags(root, "lc"), *start) == 0
-        assert run("--test", weights(root, "lc")) == 0
+    for script, *arguments in commands(root):
+        if script == "run_model.py":
+            small = [] if "--test" in arguments else [*SMALL, "--data_path_dir", root / "data"]
+            with narrow():
+                assert run(*arguments, *small) == 0
+        else:
+            prepare = {"write_csvs.py": write_csvs, "verify.py": verify}[Path(script).name]
+            own = ["--csv_root", str(root / "data"), "--num_workers", "0"]
+            assert prepare.main([*arguments, *own]) == 0
     return root
 
 
-def flags(root: Path, runs: str = "runs") -> list:
-    return [
-        *("--dataset", NAME, "--data_path_dir", root / "data", "--output_dir", root / runs),
-        *("--img_dim", 32, "--seq_len", 2, "--num_seq_in", 2, "--ucf_hmdb_ms_ds", 2),
-        *("--batch_size", 4, "--num_workers", 0, "--num_epochs", 1, "--seed", 1),
-    ]
+def commands(root: Path) -> Iterator[list[str]]:
+    """Yield the arguments of the README's commands, with this data set's name and folders."""
+    text = (ROOT / "README.md").read_text().split("**Your own videos** need no code.")[1]
+    lines = text.split("```bash\n")[1].split("```")[0].replace("\\\n", " ").splitlines()
+    places = {"DIR": str(root), "Pets": NAME}
+    for line in lines:
+        words = shlex.split(line.replace("epoch10", "epoch1"), comments=True)[1:]
+        paths = [places.get(word, word.replace("OUT", str(root / "runs"))) for word in words]
+        yield [only_match(path) if "*" in path else path for path in paths]
 
 
-def weights(root: Path, runs: str) -> Path:
-    return only(root / runs) / "model/epoch1.pth.tar"
+def only_match(pattern: str) -> str:
+    (found,) = glob.glob(pattern)
+    return found
+
+
+def flags(root: Path) -> list:
+    places = ["--data_path_dir", root / "data", "--output_dir", root / "runs"]
+    return ["--dataset", NAME, "--seed", 1, *places, *SMALL]
+
+
+def weights(root: Path, name: str) -> Path:
+    return Path(only_match(f"{root}/runs/*{name}*/model/epoch1.pth.tar"))
 
 
 def test_names_with_spaces_and_of_other_scripts_come_through(made):
-    lc = only(made / "lc")
-    assert lc.name == f"{NAME}-32_r18_lc-rnn_bs4_lr0.001_nseq2_len2_ds2_train-ft_seed1_pt-epoch1"
+    lc = weights(made, "second").parents[1]
+    assert lc.name.startswith(f"{NAME}-32_r18_lc-rnn_bs4_lr0.001_nseq2_len2_ds2_train-ft_seed1_")
     classes = pd.read_csv(lc / "classes.csv")
     assert classes["name"].tolist() == ["Hund", "große_Katze", "犬_klein"]
     tested = pd.read_csv(lc / "test_epoch1/predictions.csv")
@@ -65,8 +87,10 @@ def test_the_stride_of_the_description_takes_the_place_of_the_flag(made, tmp_pat
     shutil.copytree(made / "data", tmp_path / "data")
     (tmp_path / "data" / NAME / FILE).write_text('{"stride": 3, "augmentation": "crop only"}')
     other = ["--data_path_dir", tmp_path / "data", "--output_dir", tmp_path / "runs"]
-    assert run(*flags(made), *other, "--pred_step", 1) == 0
-    assert "_ds" not in only(tmp_path / "runs").name
+    assert run(*flags(made), *other) == 0
+    folder = only(tmp_path / "runs")
+    assert "_ds" not in folder.name
+    assert "train: frames 3 apart, as dataset.json says" in (folder / "log.txt").read_text()
 
 
 def test_a_few_labels_are_told_and_are_in_the_name(made, tmp_path, small):
@@ -91,7 +115,7 @@ def test_a_checkpoint_outlives_its_split_files(made, tmp_path, small, capsys):
     shutil.copytree(made, tmp_path / "moved")
     shutil.rmtree(tmp_path / "moved/data")
     shutil.copytree(made / "data" / NAME, tmp_path / "moved/data/Pets")
-    lc, dpc = (weights(tmp_path / "moved", runs) for runs in ("lc", "dpc"))
+    lc, dpc = (weights(tmp_path / "moved", runs) for runs in ("second", "first"))
     data = ["--data_path_dir", tmp_path / "moved/data"]
     assert run("--test", lc, *data) == 2
     assert f"--dataset {NAME}: unknown; take one of UCF101" in capsys.readouterr().err
