@@ -1,9 +1,10 @@
 """Retrieval and weighted k nearest neighbours: what the videos nearest to a video tell of it."""
 
+from collections import Counter
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln
 
 AT_ONCE = 256  # queries whose similarities are held
 TEMPERATURE = 0.1  # of the neighbours' votes
@@ -61,16 +62,9 @@ def recall_by_chance(queries: np.ndarray, gallery: np.ndarray, k: int) -> float:
     total = len(gallery)
     if k > total:
         return np.nan
-    of_class = (queries[:, None] == np.unique(gallery)).astype(int)
-    counts = of_class @ np.unique(gallery, return_counts=True)[1]  # [Q]
-    others = total - counts
-    missed = np.zeros(len(queries))
-    can_miss = others >= k
-    rest = others[can_miss]
-    missed[can_miss] = np.exp(
-        gammaln(rest + 1) - gammaln(rest - k + 1) - gammaln(total + 1) + gammaln(total - k + 1)
-    )
-    return float(1 - missed.mean())
+    orders, of_class = comb(total, k), Counter(gallery.tolist())
+    missed = {label: comb(total - of_class[label], k) / orders for label in set(queries.tolist())}
+    return float(1 - np.mean([missed[label] for label in queries.tolist()]))
 
 
 def voted(found: Neighbours, labels: np.ndarray, classes: int, voters: int = VOTERS) -> np.ndarray:
