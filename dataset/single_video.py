@@ -22,7 +22,7 @@ STEM_BYTES = 100  # of a file's name, in the names of other files
 def single_video(config: Config) -> WholeVideos:
     """Return the whole video of --video, with frames made as those of the data set.
 
-    Raises UsageError for a file that can't be decoded, or that is shorter than a window.
+    Raises UsageError for a file that can't be decoded.
     """
     told = f"--video {config.video}"
     if info_of(config).kind != VIDEOS:
@@ -40,14 +40,7 @@ def single_video(config: Config) -> WholeVideos:
         raise UsageError(f"{told}: {error.reason}; name a video that OpenCV can decode") from error
     labels = np.array([NO_CLASS], np.int32)
     videos = VideoList(names, frames, labels, Locator(Path()), files, making_of(config))
-    samples = WholeVideos(videos, (), options_of(config, "test", whole=True))
-    if not len(samples):
-        raise UsageError(
-            f"{told}: has {frames[0]} frames, and a window needs more than "
-            f"{samples.options.too_few}; add --pad_short, or lower --num_seq_in, --seq_len or "
-            "--ucf_hmdb_ms_ds"
-        )
-    return samples
+    return WholeVideos(videos, (), options_of(config, "test", whole=True))
 
 
 def stem_of(config: Config) -> str:

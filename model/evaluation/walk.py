@@ -99,7 +99,7 @@ class Evaluation:
                 )
             write_features(self.folder, mode, loader.samples, features)
             left_out = loader.samples.total - len(features.items)
-            told = f"; {left_out} left out, too short or not readable" if left_out else ""
+            told = f"; {left_out} left out, not readable" if left_out else ""
             count = counted(features.windows, "window")
             log.info("%s: features of %s%s", mode, count, told)
         return features

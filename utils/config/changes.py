@@ -117,6 +117,8 @@ def evaluated_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> C
     starts = {flag: FIELDS[flag].default for flag in fields_on_resume("start")}
     unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
     own = {"pretrained": "", "unexp_epoch": unexp_epoch, "label_share": 1.0}
+    if not is_test:
+        own["pad_short"] = True  # as published: each video has a feature
     return dataclasses.replace(base, **{**starts, **typed, **own})
 
 
