@@ -390,7 +390,8 @@ def test_a_resumed_run_keeps_what_it_is(flag, pretrained_run, capsys):
 def readme_commands() -> list[str]:
     """Return the arguments of the README's commands, with the variables that it sets."""
     text = (ROOT / "README.md").read_text().replace("\\\n", " ")
-    variables = dict(re.findall(r'^([A-Z]+)="?([^"\n]*)"?$', text, re.M)) | {"SEED": "1"}
+    variables = dict(re.findall(r'^([A-Z]+)="?([^"\n]*)"?$', text, re.M))
+    variables |= {"SEED": "1", "SPLIT": "1"}  # of loops
     lines = [line.strip() for line in text.splitlines()]
     return [
         string.Template(line.partition("run_model.py")[2].lstrip()).safe_substitute(variables)
