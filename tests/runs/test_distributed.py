@@ -162,6 +162,15 @@ def test_lc_rnn_counts_every_item_once_whatever_the_number_of_processes(starter,
     assert one["names"].tolist() == two["names"].tolist()
     np.testing.assert_allclose(one["probabilities_1"], two["probabilities_1"], rtol=1e-5)
 
+    assert run("--retrieve", weights) == 0
+    texts = texts_of_ranks(starter, tmp_path, "--retrieve", weights)
+    assert [text.count("result: R@1") for text in texts] == [1, 0]
+    one, two = (weights.parent.parent / f"retrieve_epoch0{end}" for end in ("", "_001"))
+    for name in ("evaluations.csv", "retrieval.csv", "features_train.csv", "features_test.csv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    alone, shared = (np.load(folder / "features_test.npz") for folder in (one, two))
+    np.testing.assert_array_equal(alone["windows"], shared["windows"])
+
 
 def test_a_batch_that_can_not_be_shared_evenly_is_rounded_up(starter, tmp_path):
     """This run also gathers negatives in a lower precision."""

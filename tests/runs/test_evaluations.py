@@ -186,19 +186,6 @@ def test_gabors_are_extracted_clip_by_clip(tmp_path):
     assert (table["windows"] == 1).all()
 
 
-def test_two_processes_share_the_videos_of_a_retrieval(starter, extracted, prepared, tmp_path):
-    flags = ["--retrieve", extracted / "backbone.pth.tar", *video_flags(prepared.csv_root)]
-    assert run(*flags, "--output_dir", tmp_path / "one") == 0
-    ranks = starter.run_ranks([tmp_path] * 2, *flags, "--output_dir", tmp_path / "two")
-    assert [rank.status for rank in ranks] == [0, 0], ranks
-    assert [rank.text.count("result: R@1") for rank in ranks] == [1, 0]
-    one, two = (only(tmp_path / name) for name in ("one", "two"))
-    for name in ("evaluations.csv", "retrieval.csv", "features_train.csv", "features_test.csv"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
-    alone, shared = (np.load(folder / "features_test.npz") for folder in (one, two))
-    np.testing.assert_array_equal(alone["windows"], shared["windows"])
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, PREEMPTED), (signal.SIGINT, 130)])
 def test_a_stopped_retrieval_says_that_it_is_not_whole(
     number, status, extracted, prepared, tmp_path, capfd
