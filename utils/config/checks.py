@@ -78,7 +78,9 @@ def check_evaluations(config: Config) -> None:
     if config.test_crops > 1 and not config.test:
         raise UsageError("--test_crops: needs --test too")
     if config.test_crops > 1 and config.no_augm:
-        raise UsageError("--test_crops: --no_augm cuts no crops; take one of them")
+        raise UsageError(
+            "--test_crops: --no_augm, typed or of the checkpoint, cuts no crops; leave it out"
+        )
     if config.video and not config.extract:
         raise UsageError("--video: needs --extract too")
 
