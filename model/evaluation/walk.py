@@ -110,12 +110,12 @@ class Evaluation:
         for mode, loader in self.loaders.items():
             features = self.features(mode)
             unit = "video" if loader.samples.whole_videos else "clip"
-            told.append(f"{mode} {counted(features.items, unit)}")
+            told.append(f"{mode}: {counted(features.items, unit)}")
             if loader.samples.whole_videos:
                 told[-1] += f" ({counted(features.windows, 'window')})"
         if self.leads:
             write_backbone(self.folder, network(self.learner).backbone, self.config, stride)
-        return "features of " + ", ".join(told)
+        return "features of " + "; ".join(told)
 
     def retrieve(self) -> str:
         """Measure how the test videos find those of their class in the training set.

@@ -232,7 +232,7 @@ def test_one_video_file_is_extracted_without_a_class(dpc, extracted, tmp_path, c
     assert run("--extract", weights, "--num_workers", 1, "--video", file) == 0
     folder = dpc / "extract_epoch1_001"
     told = capfd.readouterr()
-    assert f"features of {file.stem} 1 video (3 windows)" in told.out
+    assert f"features of {file.stem}: 1 video (3 windows)" in told.out
     assert "estimated the batch norm's statistics over 2 training batches" in told.err
     stored = np.load(folder / f"features_{file.stem}.npz")
     clip = single_video(config_in(folder))[0, 0].clip
