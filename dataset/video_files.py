@@ -72,6 +72,15 @@ def open_video(video: Path) -> cv2.VideoCapture:
     return cv2.VideoCapture(str(video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
 
+def fault_of_header(capture: cv2.VideoCapture) -> str:
+    """Return why the frames of an open video would be too large; empty if they aren't."""
+    width, height = (
+        int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    is_large = width * height > MOST_PIXELS
+    return f"says that its frames have {width}×{height} pixels" if is_large else ""
+
+
 class VideoReader:
     """The frames of a video, by their numbers from 0, each uint8 `[H, W, 3]`, blue green red.
 
@@ -107,6 +116,9 @@ class VideoReader:
             raise FrameError(str(self.video), fault)
         self.capture = open_video(self.video)
         self.number = -1
+        if fault := fault_of_header(self.capture):
+            self.capture = None
+            raise FrameError(str(self.video), fault)
         self._advance(0)
         first = self._retrieve()
         self.size = self.making.target_size(first)
@@ -143,9 +155,13 @@ def count_frames(video: Path) -> int:
         raise FrameError(str(video), fault)
     capture = open_video(video)
     try:
+        if fault := fault_of_header(capture):
+            raise FrameError(str(video), fault)
         count = 0
         while capture.read()[0]:
             count += 1
+    except cv2.error as error:
+        raise FrameError(str(video), " ".join(str(error).split())) from error
     finally:
         capture.release()
     if not count:

@@ -1,58 +1,54 @@
-"""Videos whose frames were not extracted: how many frames each has, counted by decoding it once."""
+"""Videos whose frames were not extracted: how many frames each has, counted by decoding it once.
+
+Beside the split files lie the counts, from which a second run goes on, and the lists of videos that
+can't be decoded or are doubtful: the folder of videos may be one that can only be read.
+"""
 
 import csv
-import io
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from command_line import Asked, in_parallel, log, write_failures
-from dataset.pictures import FrameError
 from dataset.split_files import Row, class_folder, write_video_files
-from dataset.video_files import count_frames
-from decoding import Job, VideoError, check_file
-from extract_frames import list_jobs
-from folders import find_videos, label
+from decoding import Job, Outcome, count_video
+from extract_frames import list_jobs, note_doubt, report
+from folders import Found, count_others, find_videos, label
+from frame_notes import doubtful_file, read_doubtful
 from lists import Video
 from utils.errors import UsageError
 from utils.files import read_text
 
 COUNTED = "videos_counted.csv"  # rows: path of a video, its bytes, its frames
+Fault = tuple[str, str]  # a video, and why it is left out
 
 
-def jobs_of(asked: Asked) -> list[Job]:
-    """Return a job for each of a data set's videos; raises UsageError where they have no order."""
-    videos = asked.root / "videos"
-    return list_jobs(asked, find_videos(videos), asked.variant.short_side)
+def jobs_of(asked: Asked) -> tuple[list[Job], Found]:
+    """Return a job for each of a data set's videos, and what else the folder of videos holds.
 
-
-def count_videos(asked: Asked, jobs: list[Job], num_workers: int) -> tuple[dict[Video, Row], int]:
-    """Return a row for each video that can be decoded, and how many can't be, which are listed.
-
-    Counts are kept beside the folder of videos, each at once, so that a second run counts only new
-    and changed videos. Raises UsageError if no video can be decoded.
+    Raises UsageError where the folders have no clear order.
     """
-    path = asked.root / COUNTED
-    before, sizes = read_counts(path), {job.video: size_of(job.video) for job in jobs}
-    told = {job.video: str(job.video.relative_to(asked.root)) for job in jobs}
-    counts = {
-        job.video: before[told[job.video], sizes[job.video]]
-        for job in jobs
-        if (told[job.video], sizes[job.video]) in before
-    }
-    calls = [(job.video,) for job in jobs if job.video not in counts]
-    log.info("%s: no frames are there; %d videos are counted", asked.frames, len(calls))
-    failed = []
-    with open(path, "a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for video, count, fault in in_parallel(counted, calls, num_workers, "videos", _killed):
-            if fault:
-                failed.append((label(video), fault))
-                log.error("%s: %s", label(video), fault)
-            else:
-                counts[video] = count
-                writer.writerow((told[video], sizes[video], count))
-                file.flush()
-    write_failures(asked.root / f"{asked.variant.frames}_failures.csv", sorted(failed))
+    found = find_videos(asked.root / "videos")
+    return list_jobs(asked, found, asked.variant.short_side), found
+
+
+def count_videos(
+    asked: Asked, folder: Path, num_workers: int
+) -> tuple[dict[Video, Row], list[Job], int]:
+    """Return a row for each video that can be decoded, all videos, and how many can't be.
+
+    Lists of these, and the counts, are kept in `folder`: each count at once, so that a second run
+    decodes only new and changed videos. Raises UsageError if no video can be decoded.
+    """
+    jobs, found = jobs_of(asked)
+    if found.others:
+        log.info("%s: %s", asked.root / "videos", count_others(found.others))
+    failed = [(label(path), fault) for path, fault in found.faults]
+    for video, fault in failed:
+        log.error("%s: %s", video, fault)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = _count(asked, jobs, folder, num_workers, failed)
+    write_failures(folder / f"{asked.variant.frames}_failures.csv", sorted(failed))
     there = {
         _video_of(job): Row(_row_path(asked, job), counts[job.video])
         for job in jobs
@@ -60,22 +56,43 @@ def count_videos(asked: Asked, jobs: list[Job], num_workers: int) -> tuple[dict[
     }
     if not there:
         raise UsageError(f"{asked.root / 'videos'}: none of its videos can be decoded")
-    return there, len(failed)
+    return there, jobs, len(failed)
 
 
-def counted(video: Path) -> tuple[Path, int, str]:
-    """Return a video's number of frames, or why it has none."""
-    try:
-        check_file(video)
-        return video, count_frames(video), ""
-    except VideoError as error:
-        return video, 0, str(error)
-    except FrameError as error:
-        return video, 0, error.reason
+def _count(
+    asked: Asked, jobs: list[Job], folder: Path, num_workers: int, failed: list[Fault]
+) -> dict[Path, int]:
+    """Return the frames of the videos that can be decoded; add the others to `failed`."""
+    path, frames = folder / COUNTED, folder / asked.variant.frames
+    told = {job.video: (str(job.video.relative_to(asked.root)), size_of(job.video)) for job in jobs}
+    before, doubtful = read_counts(path), read_doubtful(frames)
+    counts = {video: before[key] for video, key in told.items() if key in before}
+    todo = sorted(
+        (job for job in jobs if job.video not in counts), key=lambda job: -told[job.video][1]
+    )
+    log.info("%s: no frames are there; %d videos are counted", asked.frames, len(todo))
+    with open(path, "a", newline="", encoding="utf-8") as file:
+        if path.read_bytes()[-1:] not in (b"", b"\n"):
+            file.write("\n")  # after a row that was cut
+        writer = csv.writer(file, lineterminator="\n")
+        calls = [(job,) for job in todo]
+        for outcome in in_parallel(count_video, calls, num_workers, "videos", _killed):
+            video = outcome.job.video
+            report(outcome)
+            note_doubt(frames, doubtful, outcome)
+            if outcome.failure:
+                failed.append((label(video), outcome.failure))
+            else:
+                counts[video] = outcome.frames
+                writer.writerow((*told[video], outcome.frames))
+                file.flush()
+    if doubtful:
+        log.warning("%d videos are doubtful, listed in %s", len(doubtful), doubtful_file(frames))
+    return counts
 
 
-def _killed(reason: str, video: Path) -> tuple[Path, int, str]:
-    return video, 0, reason
+def _killed(reason: str, job: Job) -> Outcome:
+    return Outcome(job, failure=reason)
 
 
 def size_of(video: Path) -> int:
@@ -87,13 +104,18 @@ def size_of(video: Path) -> int:
 
 
 def read_counts(path: Path) -> dict[tuple[str, int], int]:
-    """Return the counts that were kept, by a video's path and size; without lines cut by a kill."""
+    """Return the counts that were kept, by a video's path and size.
+
+    Rows that a full disk or a kill cut are left out: those that have no end, or other columns.
+    """
     if not path.is_file():
         return {}
     counts = {}
-    for row in csv.reader(io.StringIO(read_text(path))):
-        if len(row) == 3 and row[1].isdecimal() and row[2].isdecimal():
-            counts[row[0], int(row[1])] = int(row[2])
+    for line in read_text(path).split("\n")[:-1]:
+        with suppress(csv.Error):
+            for row in csv.reader([line]):
+                if len(row) == 3 and row[1].isdecimal() and row[2].isdecimal():
+                    counts[row[0], int(row[1])] = int(row[2])
     return counts
 
 

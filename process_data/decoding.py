@@ -1,11 +1,11 @@
-"""One video, decoded into a folder of JPEG frames, or the reason why it can't be."""
+"""One video, decoded into a folder of JPEG frames or counted, or the reason why it can't be."""
 
 import errno
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 
 from dataset.packed_frames import frame_file
 from dataset.pictures import MOST_PIXELS
-from dataset.video_files import Making, fault_of_file, half, open_video
+from dataset.video_files import Making, fault_of_file, fault_of_header, half, open_video
 from folders import fault_of_name
 from utils.config.datasets import LINEAR
 from utils.errors import RunError
@@ -68,46 +68,62 @@ def extract(job: Job) -> Outcome:
     Raises RunError if the disk takes no frames.
     """
     temporary = job.folder.with_name(hidden_name())
+
+    def write(frames: Iterator[np.ndarray]) -> int:
+        temporary.mkdir(parents=True)
+        if count := write_frames(temporary, frames, job):
+            move_into_place(temporary, job.folder)
+        return count
+
     try:
-        check_file(job.video)
-        capture = open_video(job.video)
-        try:
-            return _extract(job, capture, temporary)
-        finally:
-            capture.release()
-            shutil.rmtree(temporary, ignore_errors=True)
-    except VideoError as error:
-        return Outcome(job, failure=str(error))
-    except MemoryError:
-        return Outcome(job, failure="there is too little memory")
-    except cv2.error as error:
-        return Outcome(job, failure=" ".join(str(error).split()))
+        return _decode(job, write)
     except OSError as error:
         if error.errno in OF_THE_DISK:
             raise RunError(
                 f"{job.folder.parent}: frames can't be written ({reason(error)})"
             ) from error
         return Outcome(job, failure=f"its frames can't be written: {reason(error)}")
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _extract(job: Job, capture: cv2.VideoCapture, temporary: Path) -> Outcome:
+def count_video(job: Job) -> Outcome:
+    """Decode a video as `extract` does, with the same outcome, and write nothing."""
+    return _decode(job, lambda frames: sum(1 for _ in sized(frames, job)))
+
+
+def _decode(job: Job, take: Callable[[Iterator[np.ndarray]], int]) -> Outcome:
+    """Return the outcome of a function that takes all frames and returns their number."""
+    try:
+        check_file(job.video)
+        capture = open_video(job.video)
+        try:
+            return _outcome(job, capture, take)
+        finally:
+            capture.release()
+    except VideoError as error:
+        return Outcome(job, failure=str(error))
+    except MemoryError:
+        return Outcome(job, failure="there is too little memory")
+    except cv2.error as error:
+        return Outcome(job, failure=" ".join(str(error).split()))
+
+
+def _outcome(
+    job: Job, capture: cv2.VideoCapture, take: Callable[[Iterator[np.ndarray]], int]
+) -> Outcome:
     if not capture.isOpened():
         raise VideoError(f"can't be opened{unknown_codecs(job.video)}")
-    width, height = (
-        int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-    )
-    if width * height > MOST_PIXELS:
-        raise VideoError(f"says that its frames have {width}×{height} pixels")
+    if fault := fault_of_header(capture):
+        raise VideoError(fault)
     promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    temporary.mkdir(parents=True)
     sizes: dict[tuple[int, ...], int] = {}
-    count = write_frames(temporary, decoded(capture, sizes), job)
+    count = take(decoded(capture, sizes))
     if not count:
         codec = codec_name(capture.get(cv2.CAP_PROP_FOURCC))
         raise VideoError(
             f"no frame can be decoded: it is damaged, or OpenCV lacks the codec {codec}"
         )
-    move_into_place(temporary, job.folder)
     doubts = [
         f"{width}×{height} pixels from frame {first} on"
         for (height, width, _), first in list(sizes.items())[1:]
@@ -156,18 +172,28 @@ def decoded(capture: cv2.VideoCapture, sizes: dict[tuple[int, ...], int]) -> Ite
         yield frame
 
 
-def write_frames(folder: Path, frames: Iterator[np.ndarray], job: Job) -> int:
-    """Write the frames as JPEG files, all of the first one's size, and return their number.
+def sized(frames: Iterator[np.ndarray], job: Job) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
+    """Yield frames, cut to the job's half, with the width and height that all are to have.
 
     Raises VideoError for frames that would be too long.
     """
-    count, size = 0, None
-    for count, frame in enumerate(frames, 1):
+    size = None
+    for frame in frames:
         image = half(frame, job.eye)
         if size is None:
             size = job.making.target_size(image)
             if max(size) > LARGEST_SIDE or size[0] * size[1] > MOST_PIXELS:
                 raise VideoError(f"its frames would have {size[0]}×{size[1]} pixels")
+        yield image, size
+
+
+def write_frames(folder: Path, frames: Iterator[np.ndarray], job: Job) -> int:
+    """Write the frames as JPEG files, all of the first one's size, and return their number.
+
+    Raises VideoError for frames that would be too long.
+    """
+    count = 0
+    for count, (image, size) in enumerate(sized(frames, job), 1):
         image = job.making.resized(image, size)
         _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         with open(folder / frame_file(count), "wb", buffering=0) as file:

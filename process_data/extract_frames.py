@@ -74,8 +74,8 @@ def main(arguments: list[str]) -> int:
         ) as answers:
             for outcome in answers:
                 outcomes.append(outcome)
-                _report(outcome)
-                _note_doubt(asked.frames, doubtful, outcome)
+                report(outcome)
+                note_doubt(asked.frames, doubtful, outcome)
     finally:
         for folder in {job.folder.parent for job in todo}:
             remove_leftovers(folder)  # of killed processes
@@ -231,7 +231,8 @@ def _killed(reason: str, job: Job) -> Outcome:
     return Outcome(job, failure=reason)
 
 
-def _report(outcome: Outcome) -> None:
+def report(outcome: Outcome) -> None:
+    """Log what is wrong or odd about a video."""
     name = label(outcome.job.video)
     if outcome.failure:
         log.error("%s: %s", name, outcome.failure)
@@ -239,7 +240,7 @@ def _report(outcome: Outcome) -> None:
         log.warning("%s: %s", name, outcome.doubt)
 
 
-def _note_doubt(frames: Path, doubtful: dict[str, str], outcome: Outcome) -> None:
+def note_doubt(frames: Path, doubtful: dict[str, str], outcome: Outcome) -> None:
     """Keep the list of doubtful videos up to date, so that none is lost by a kill."""
     video, folder = outcome.job.video, outcome.job.folder
     name = label(folder.with_name(video.name))  # in its class, where videos lie in splits

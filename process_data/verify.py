@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     extracted = frames_of.is_dir() or tar_folder(frames_of).is_dir()
     files = {} if extracted else video_files_of(folder, root)
     calls = [(*video, options.quick, files.get(video[0])) for video in videos]
-    doubtful = read_doubtful(root / variant.frames)
+    doubtful = read_doubtful((root if extracted else folder) / variant.frames)
     interpolation = read_interpolation(frames_of) if extracted else variant.interpolation
     conditions = dict(in_parallel(examine, calls, options.num_workers, "videos", killed))
     tars = sorted({tar_of(video) for video, _ in videos})

@@ -44,12 +44,12 @@ def main(arguments: list[str]) -> int:
     options = parser(__doc__, csv_root=True).parse_args(arguments)
     asked = find_asked(options)
     info, variant, root = asked
-    there, jobs, failed = find_there(asked, options.num_workers)
+    folder = options.csv_root / (info.name + variant.suffix)
+    there, jobs, failed = find_there(asked, folder, options.num_workers)
     splits = SPLIT_LISTS[info.split_lists](info, root, sorted(there))
     if not splits:
         raise UsageError(f"{root}: has no published splits; run process_data/download_data.py")
     classes = ordered_classes(info, root, {name for name, _ in there})
-    folder = options.csv_root / (info.name + variant.suffix)
     folder.mkdir(parents=True, exist_ok=True)
     _warn_of_other_classes(folder / CLASSES_FILE, classes)
     write_classes(folder, classes)
@@ -76,23 +76,24 @@ def main(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def find_there(asked: Asked, num_workers: int) -> tuple[dict[Video, Row], list[Job], int]:
+def find_there(
+    asked: Asked, folder: Path, num_workers: int
+) -> tuple[dict[Video, Row], list[Job], int]:
     """Return a row for each video, the videos themselves, and how many can't be decoded.
 
-    Without any frames, packed or not, the videos are counted. Raises UsageError for no videos.
+    Without any frames, packed or not, the videos are counted, which is noted in `folder`. Raises
+    UsageError for no videos.
     """
     has_frames = asked.frames.is_dir() or tar_folder(asked.frames).is_dir()
     has_videos = (asked.root / "videos").is_dir()
     if has_frames or not has_videos:
         there = find_frames(asked.frames, num_workers if num_workers > 0 else None)
         try:
-            return there, jobs_of(asked) if has_videos else [], 0
+            return there, jobs_of(asked)[0] if has_videos else [], 0
         except UsageError as error:
             log.warning("%s; clips can be read from the frames alone", error)
             return there, [], 0
-    jobs = jobs_of(asked)
-    there, failed = count_videos(asked, jobs, num_workers)
-    return there, jobs, failed
+    return count_videos(asked, folder, num_workers)
 
 
 def find_frames(frames: Path, threads: int | None) -> dict[Video, Row]:

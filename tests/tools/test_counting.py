@@ -14,6 +14,7 @@ import write_csvs
 from dataset.split_files import read_rows
 from dataset.video_list import read_video_files
 from small_runs import run
+from utils.errors import UsageError
 from video_files import write_video
 
 VIDEOS = {"Dive/v_a": 20, "Dive/v_b": 24, "Dive/v_c": 21, "Run/v_d": 30, "Run/v, e": 22}
@@ -52,26 +53,91 @@ def test_rows_without_frames_equal_those_of_extracted_ones(root, workers):
 
 def test_a_second_run_counts_new_and_changed_videos_alone(root, monkeypatch):
     assert write_csvs.main(arguments(root)) == 0
-    with open(root / counting.COUNTED, "a") as file:
-        file.write("videos/Dive/v_a.avi,12")  # cut by a kill
+    kept = root.parent / "data/Tank" / counting.COUNTED
+    whole = kept.read_text()
+    size = (root / "videos/Run/v_d.avi").stat().st_size
+    # rows that were cut: in a name in quotes, and in a number, which the last one could be whole
+    kept.write_text('"videos/Run/v, e\n' + whole + f"videos/Run/v_d.avi,{size},3")
     write_video(root / "videos/Dive/v_b.avi", 40)
     write_video(root / "videos/Dive/v_new.avi", 25)
-    decoded = []
-    count_frames = counting.count_frames
-    monkeypatch.setattr(
-        counting, "count_frames", lambda video: decoded.append(video.name) or count_frames(video)
-    )
+    decoded = note_decoded(monkeypatch)
     assert write_csvs.main(arguments(root)) == 0
     assert sorted(decoded) == ["v_b.avi", "v_new.avi"]
     assert rows(root)["frames/Dive/v_b"] == 40
     assert rows(root)["frames/Dive/v_new"] == 25
+    assert rows(root)["frames/Run/v_d"] == 30
+    assert write_csvs.main(arguments(root)) == 0
+    assert len(decoded) == 2
 
 
-def test_broken_videos_are_left_out_and_listed(root):
+def note_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that takes the names of the videos that are decoded from now on."""
+    decoded = []
+    count_video = counting.count_video
+    monkeypatch.setattr(
+        counting, "count_video", lambda job: decoded.append(job.video.name) or count_video(job)
+    )
+    return decoded
+
+
+def test_a_stopped_run_is_gone_on_with(root, monkeypatch):
+    taken = []
+    count_video = counting.count_video
+
+    def stop(job):
+        taken.append(job.video.name)
+        if len(taken) == 4:
+            raise KeyboardInterrupt
+        return count_video(job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(counting, "count_video", stop)
+        with pytest.raises(KeyboardInterrupt):
+            write_csvs.main(arguments(root))
+    assert taken[0] == "v_d.avi"  # the largest first
+    decoded = note_decoded(monkeypatch)
+    assert write_csvs.main(arguments(root)) == 0
+    assert len(decoded) == 3
+    assert rows(root) == {f"frames/{name}": frames for name, frames in VIDEOS.items()}
+
+
+def test_what_extraction_lists_is_listed_without_frames_too(root, caplog):
+    """The same videos, reasons and doubts, beside the split files."""
     (root / "videos/Run/v_f.avi").write_bytes(b"no video" * 99)
+    (root / "videos/Run/v\\g.avi").write_bytes((root / "videos/Run/v_d.avi").read_bytes())
+    content = (root / "videos/Run/v, e.avi").read_bytes()
+    (root / "videos/Run/v, e.avi").write_bytes(content[: len(content) // 2])
+    write_video(root / "videos/Dive/deep/v_h.avi", 9)
+    before = set(root.iterdir())
     assert write_csvs.main(arguments(root)) == 1
-    assert "frames/Run/v_f" not in rows(root)
-    assert pd.read_csv(root / "frames_failures.csv")["video"].tolist() == ["Run/v_f.avi"]
+    assert set(root.iterdir()) == before  # it may be a folder that can only be read
+    assert "3 videos failed" in caplog.text
+    assert rows(root).keys() == {f"frames/{name}" for name in VIDEOS} - {"frames/Run/v_f"}
+    counted = rows(root)
+    folder = root.parent / "data/Tank"
+    names = ("frames_failures.csv", "frames_doubtful.csv")
+    lists = [(folder / name).read_text() for name in names]
+    assert extract_frames.main(arguments(root)[:6]) == 1
+    assert [(root / name).read_text() for name in names] == lists
+    assert [text.count("\n") for text in lists] == [4, 2]
+    assert write_csvs.main(arguments(root)) == 0
+    assert rows(root) == counted
+    shutil.rmtree(root / "frames")
+    (root / "videos/Run/v_f.avi").unlink()
+    (root / "videos/Run/v\\g.avi").unlink()
+    shutil.rmtree(root / "videos/Dive/deep")
+    assert write_csvs.main(arguments(root)) == 0
+    assert not (folder / names[0]).exists()
+    assert (folder / names[1]).read_text() == lists[1]  # not decoded again, and still doubtful
+
+
+def test_a_video_too_large_for_frames_is_left_out(root, monkeypatch):
+    """As in extraction: before a frame of it is decoded."""
+    monkeypatch.setattr("dataset.video_files.MOST_PIXELS", 64 * 48 - 1)
+    with pytest.raises(UsageError, match="videos: none of its videos can be decoded"):
+        write_csvs.main(arguments(root))
+    failures = pd.read_csv(root.parent / "data/Tank/frames_failures.csv")
+    assert set(failures["reason"]) == {"says that its frames have 64×48 pixels"}
 
 
 def test_verifying_decodes_the_video_files(root, capsys):
@@ -79,10 +145,13 @@ def test_verifying_decodes_the_video_files(root, capsys):
     assert verify.main(arguments(root)) == 0
     write_video(root / "videos/Dive/v_a.avi", 12)
     (root / "videos/Dive/v_b.avi").unlink()
+    doubts = root.parent / "data/Tank/frames_doubtful.csv"
+    doubts.write_text("video,reason\nRun/v_d.avi,odd\n")
     assert verify.main(arguments(root)) == 1
     told = capsys.readouterr().out
     assert re.search(r"frames missing: 1 \(Dive/v_a\)", told)
     assert re.search(r"frames unreadable: 1 \(Dive/v_b\)", told)
+    assert re.search(r"doubtful when extracted: 1 \(Run/v_d\)", told)
 
 
 @pytest.mark.usefixtures("small")
