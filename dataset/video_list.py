@@ -48,16 +48,6 @@ class Locator:
             parts = parts[-3:]  # frames/class/video
         return self.root.joinpath(*parts)
 
-    @property
-    def remedy(self) -> str:
-        """What to do about frames that aren't there."""
-        if self.moved:
-            return "copy it there, or leave --temp_data_dir out"
-        return (
-            f"if the frames were moved, change {ROOT_FILE} beside it, "
-            "or run process_data/write_csvs.py"
-        )
-
 
 def locator(folder: Path, dataset: str, temp_data_dir: str) -> Locator:
     """Return where the paths in a folder of split files lead.
@@ -69,8 +59,8 @@ def locator(folder: Path, dataset: str, temp_data_dir: str) -> Locator:
     root = Path(temp_data_dir) / dataset
     if not os.path.isdir(root):
         raise UsageError(
-            f"--temp_data_dir {temp_data_dir}: has no folder {dataset}; copy the frames there, "
-            f"from the folder {dataset} on"
+            f"--temp_data_dir {temp_data_dir}: has no folder {dataset}; copy the frames or videos "
+            f"there, from the folder {dataset} on"
         )
     return Locator(root, dataset)
 
@@ -127,7 +117,7 @@ class VideoList:
             return self.locate(self.name(video))
         if not self.files[video]:
             raise FrameError(self.name(video), f"has no video file in {VIDEOS_FILE}")
-        return self.locate(self.files[video])
+        return self.locate.root / self.files[video]
 
     def reader(self, video: int) -> FrameReader:
         """Return a reader of the video's frames; raises FrameError if it can't be found how."""
@@ -202,4 +192,16 @@ def check_there(path: Path, videos: VideoList) -> None:
     count = min(CHECKED, len(videos))
     for video in np.linspace(0, len(videos) - 1, count).astype(int) if count else ():
         if fault := videos.why_missing(int(video)):
-            raise UsageError(f"{path}, line {video + 1}: {fault}; {videos.locate.remedy}")
+            remedy = _remedy(path.parent, videos)
+            raise UsageError(f"{path}, line {video + 1}: {fault}; {remedy}")
+
+
+def _remedy(folder: Path, videos: VideoList) -> str:
+    """Return what to do about frames or videos that aren't where the folder's files say."""
+    if videos.locate.moved:
+        return "copy it there, or leave --temp_data_dir out"
+    what = "frames" if videos.files is None else "videos"
+    told = f"if the {what} were moved, change {ROOT_FILE} beside it, "
+    if videos.files is None and os.path.exists(folder / VIDEOS_FILE):
+        told += "read the videos with --from_videos, "
+    return f"{told}or run process_data/write_csvs.py"

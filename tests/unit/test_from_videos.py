@@ -1,6 +1,6 @@
 """Clips decoded from video files: the frames that extraction writes, without the JPEG step."""
 
-import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dataset import video_files
 from dataset.packed_frames import frame_file
 from dataset.pictures import FrameError
 from dataset.video_files import Making, VideoReader, count_frames
@@ -16,7 +17,7 @@ from utils.config.datasets import AREA, LINEAR
 from utils.config.flags import Config
 from utils.errors import UsageError
 from video_data import Prepared, picture, prepare
-from video_files import write_images
+from video_files import all_frames, with_videos, write_images
 
 LENGTH = 20
 
@@ -26,14 +27,6 @@ def video(tmp_path) -> Path:
     path = tmp_path / "v.avi"
     write_images(path, [picture(3, frame, 48, 64) for frame in range(LENGTH)], (64, 48))
     return path
-
-
-def all_frames(path: Path) -> list[np.ndarray]:
-    capture = cv2.VideoCapture(str(path))
-    images = []
-    while (answer := capture.read())[0]:
-        images.append(answer[1])
-    return images
 
 
 @pytest.mark.parametrize("order", [range(LENGTH), [0, 3, 6], [7, 7, 9], [19], [12, 2, 5, 2, 19]])
@@ -87,25 +80,9 @@ def test_files_that_end_early_or_are_none_say_so(video, tmp_path):
 # ------------------------------------------------------------------ through the data set
 
 
-def with_videos(tmp_path: Path) -> Prepared:
-    """A data set with lossless frames and the videos that they are of."""
-    prepared = prepare(tmp_path, lengths=(LENGTH, 25), test_lengths=(LENGTH,))
-    files = []
-    for row in [*prepared.rows(), *prepared.rows("test_split01")]:
-        name = row.rpartition(",")[0]
-        images = [cv2.imread(str(file)) for file in sorted((prepared.root / name).iterdir())]
-        file = prepared.root / name.replace("frames/", "videos/") / "a, b.avi"
-        file.parent.mkdir(parents=True)
-        write_images(file, images, (64, 48))
-        files.append((name, str(file.relative_to(prepared.root))))
-        shutil.rmtree(prepared.root / name)
-        (prepared.root / name).mkdir()
-        for number, image in enumerate(all_frames(file), 1):
-            assert cv2.imwrite(str(prepared.root / name / f"image_{number:05}.png"), image)
-    with open(prepared.split_folder / "videos.csv", "w", newline="") as file:
-        csv.writer(file).writerows(files)
-    (prepared.split_folder / "dataset.json").write_text('{"short_side": 48}')
-    return prepared
+def prepared_videos(tmp_path: Path) -> Prepared:
+    """Lossless frames of 20 and 25, and the videos that they are of."""
+    return with_videos(prepare(tmp_path, lengths=(LENGTH, 25), test_lengths=(LENGTH,)))
 
 
 def config(prepared: Prepared, **options) -> Config:
@@ -118,7 +95,7 @@ def config(prepared: Prepared, **options) -> Config:
     ("model", "mode"), [("dpc-rnn", "train"), ("lc-rnn", "val"), ("lc-rnn", "test")]
 )
 def test_samples_are_those_of_lossless_frames(tmp_path, model, mode):
-    prepared = with_videos(tmp_path)
+    prepared = prepared_videos(tmp_path)
 
     def samples(**options):
         data = video_dataset(config(prepared, model=model, **options), mode)
@@ -136,7 +113,7 @@ def test_samples_are_those_of_lossless_frames(tmp_path, model, mode):
 
 
 def test_a_video_without_a_file_and_a_missing_list_are_told(tmp_path):
-    prepared = with_videos(tmp_path)
+    prepared = prepared_videos(tmp_path)
     files = prepared.split_folder / "videos.csv"
     lines = files.read_text().splitlines(keepends=True)
     files.write_text("".join(lines[1:]))
@@ -150,14 +127,107 @@ def test_a_video_without_a_file_and_a_missing_list_are_told(tmp_path):
         read_split(config(prepared, from_videos=True), "train")
 
 
+def test_the_videos_may_be_moved(tmp_path):
+    """To the folder that root.txt names, or that of --temp_data_dir; their paths are kept."""
+    prepared = prepared_videos(tmp_path)
+    shutil.rmtree(prepared.root / "frames")
+    usual = video_dataset(config(prepared), "train")[0, 1].clip
+    # the data set's name may occur in the path
+    file = prepared.split_folder / "videos.csv"
+    file.write_text(file.read_text().replace('"videos/', '"videos/UCF101/train/'))
+    (prepared.root / "videos").rename(prepared.root / "train")
+    (prepared.root / "videos" / "UCF101").mkdir(parents=True)
+    (prepared.root / "train").rename(prepared.root / "videos" / "UCF101" / "train")
+    shutil.move(prepared.root, tmp_path / "node" / "UCF101")
+    there = config(prepared, temp_data_dir=str(tmp_path / "node"))
+    assert video_dataset(there, "train")[0, 1].clip.equal(usual)
+    remedy = "if the videos were moved, change root.txt beside it, or run process_data/write_csvs"
+    with pytest.raises(UsageError, match=f"a, b.avi does not exist; {remedy}"):
+        read_split(config(prepared), "train")
+    (prepared.split_folder / "root.txt").write_text(f"{tmp_path / 'node' / 'UCF101'}\n")
+    assert video_dataset(config(prepared), "train")[0, 1].clip.equal(usual)
+
+
+def test_where_some_frames_are_missing_the_videos_are_offered(tmp_path):
+    prepared = prepared_videos(tmp_path)
+    shutil.rmtree(prepared.root / prepared.rows()[0].partition(",")[0])
+    with pytest.raises(UsageError, match=r"line 1: .* does not exist; .*--from_videos"):
+        read_split(config(prepared), "train")
+    assert len(read_split(config(prepared, from_videos=True), "train").videos) == 6
+
+
+def test_a_whole_video_is_decoded_once(tmp_path, monkeypatch):
+    opened, advanced = [], []
+    monkeypatch.setattr(
+        video_files, "open_video", lambda path: opened.append(path) or Counting(path, advanced)
+    )
+    prepared = prepared_videos(tmp_path)
+    data = video_dataset(config(prepared, model="lc-rnn", from_videos=True, test_crops=10), "test")
+    assert data[0, 0].clip is not None
+    assert opened == [data.videos.place(0)]
+    # 10 frames at stride 2 are 5 blocks of 2: the last is frame 18
+    assert len(advanced) == 19
+
+
+class Counting:
+    """A video that notes each frame that is decoded."""
+
+    def __init__(self, path: Path, advanced: list[None]):
+        self.capture = cv2.VideoCapture(str(path))
+        self.get, self.retrieve = self.capture.get, self.capture.retrieve
+        self.advanced = advanced
+
+    def grab(self) -> bool:
+        self.advanced.append(None)
+        return self.capture.grab()
+
+
+# ------------------------------------------------------------------ faults
+
+
+def cut(path: Path, share: float = 0.5) -> None:
+    """Leave a share of a file."""
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
 def test_a_broken_video_is_a_fault_and_its_path_the_file_s(tmp_path):
-    prepared = with_videos(tmp_path)
+    prepared = prepared_videos(tmp_path)
     shutil.rmtree(prepared.root / "frames")
     data = video_dataset(config(prepared, model="lc-rnn"), "test")
-    file = data.videos.place(0)
-    file.write_bytes(file.read_bytes()[:3000])
+    cut(data.videos.place(0))
+    data.videos.place(1).write_bytes(b"no video")
+    data.videos.place(2).unlink()
+    reasons = ("has no frame .* that can be decoded; .* are there", "can't be decoded", "No such")
+    for index, reason in enumerate(reasons):
+        sample = data[0, index]
+        assert sample.clip is None
+        [fault] = sample.faults
+        assert (fault.item, fault.path) == (index, str(data.videos.place(index)))
+        assert re.match(reason, fault.reason)
+
+
+def test_another_clip_takes_the_place_of_one_that_can_not_be_decoded(tmp_path):
+    prepared = prepared_videos(tmp_path)
+    data = video_dataset(config(prepared, from_videos=True), "train")
+    broken = data.videos.place(1)
+    cut(broken, 0.75)  # its early frames stay
+    clips = [data[epoch, 1] for epoch in range(20)]
+    assert all(clip.clip is not None for clip in clips)
+    faults = {fault.path for clip in clips for fault in clip.faults}
+    assert faults == {str(broken)}
+    assert {int(clip.item) for clip in clips} > {1}
+    again = [data[epoch, 1] for epoch in range(20)]
+    for one, other in zip(clips, again, strict=True):
+        assert one.clip.equal(other.clip)
+        assert one.faults == other.faults
+
+
+def test_a_video_with_fewer_frames_than_its_row_says_is_a_fault(tmp_path):
+    prepared = prepared_videos(tmp_path)
+    path = prepared.split("test_split01")
+    path.write_text(path.read_text().replace(f",{LENGTH}", f",{LENGTH + 8}", 1))
+    data = video_dataset(config(prepared, model="lc-rnn", from_videos=True), "test")
     sample = data[0, 0]
-    assert sample.clip is None
     [fault] = sample.faults
-    assert fault.path == str(file)
-    assert "can be decoded" in fault.reason or "can't be decoded" in fault.reason
+    assert fault.reason == f"has no frame {LENGTH + 1} that can be decoded; {LENGTH} are there"
+    assert data[0, 1].clip is not None
