@@ -30,6 +30,8 @@ def build_gabors(config: Config, mode: str, whole: bool = False) -> Samples:
         raise UsageError(
             f"--label_share {config.label_share:g}: is for videos; lower --train_len for Gabors"
         )
+    if config.from_videos:
+        raise UsageError("--from_videos: is for videos; leave it out for Gabors")
     if mode == "test" and config.test_crops > 1:
         raise UsageError(
             f"--test_crops {config.test_crops}: is for videos; leave it out for Gabors"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dataset.packed_frames import Span, frame_file, is_packed, open_tar, tar_of
+from dataset.packed_frames import Span, frame_file, is_packed, open_tar, tar_folder, tar_of
 from dataset.pictures import FrameError, decode, read_file
 from utils.files import reason
 
@@ -107,6 +107,17 @@ def frames_there(folder: Path) -> Collection[int]:
         return list_frames(folder)[1]
     except FrameError:
         return ()
+
+
+def has_frames(frames: Path) -> bool:
+    """Whether a data set's folder of frames holds a class, or there are packed classes."""
+    if any(tar_folder(frames).glob("[!.]*.tar")):
+        return True
+    try:
+        with os.scandir(frames) as entries:
+            return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
+    except OSError:
+        return False
 
 
 def why_missing(folder: Path) -> str:

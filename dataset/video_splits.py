@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from dataset import split_files, video_list
 from dataset.augmentation import preset_of
+from dataset.frames import has_frames
 from dataset.label_share import labelled
-from dataset.packed_frames import tar_folder
 from dataset.split_files import VIDEOS_FILE, how_to_make
 from dataset.video_files import Making
 from dataset.video_list import VideoList
@@ -37,7 +37,7 @@ def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
     if not len(dataset):
         raise UsageError(
             f"{split.path}: no video has more than {options.too_few} frames, what a clip needs; "
-            "lower --num_seq_in, --seq_len or --ucf_hmdb_ms_ds, or add --pad_short"
+            "lower --num_seq_in, --seq_len or the stride, or add --pad_short"
         )
     if short := dataset.total - len(dataset):
         message = "%s: %d of %d videos are too short, %d frames or fewer, and are left out"
@@ -109,9 +109,8 @@ def read_split(config: Config, mode: str) -> Split:
     classes = split_files.read_class_list(folder.parent, info, variant)
     locate = video_list.locator(folder, info.name, config.temp_data_dir)
     videos = video_list.read_videos(path, classes, locate)
-    there = locate.root / variant.frames
-    has_frames = os.path.isdir(there) or os.path.isdir(tar_folder(there))
-    if config.from_videos or (not has_frames and os.path.exists(folder / VIDEOS_FILE)):
+    extracted = has_frames(locate.root / variant.frames)
+    if config.from_videos or (not extracted and os.path.exists(folder / VIDEOS_FILE)):
         videos = video_list.from_files(videos, folder, making_of(config))
     video_list.check_there(path, videos)
     return Split(path, videos, classes)

@@ -52,8 +52,10 @@ def examine(
 
 def examine_file(file: Path, count: int, quick: bool) -> Condition:
     """Return the condition of a video file of which `count` frames are to be decoded."""
+    if not file.is_file():
+        return Condition(missing=count)
     try:
-        decoded = (count if file.is_file() else 0) if quick else count_frames(file)
+        decoded = count if quick else count_frames(file)
     except FrameError:
         return Condition(unreadable=count)
     return Condition(missing=max(0, count - decoded), extra=max(0, decoded - count))

@@ -19,7 +19,8 @@ from lists import Video
 from utils.errors import UsageError
 from utils.files import read_text
 
-COUNTED = "videos_counted.csv"  # rows: path of a video, its bytes, its frames
+COUNTED = "videos_counted.csv"  # rows: path of a video, its bytes and time of change, its frames
+Key = tuple[str, int, int]  # of a count: path, bytes, nanoseconds
 Fault = tuple[str, str]  # a video, and why it is left out
 
 
@@ -64,7 +65,9 @@ def _count(
 ) -> dict[Path, int]:
     """Return the frames of the videos that can be decoded; add the others to `failed`."""
     path, frames = folder / COUNTED, folder / asked.variant.frames
-    told = {job.video: (str(job.video.relative_to(asked.root)), size_of(job.video)) for job in jobs}
+    told = {
+        job.video: (str(job.video.relative_to(asked.root)), *state_of(job.video)) for job in jobs
+    }
     before, doubtful = read_counts(path), read_doubtful(frames)
     counts = {video: before[key] for video, key in told.items() if key in before}
     todo = sorted(
@@ -95,16 +98,17 @@ def _killed(reason: str, job: Job) -> Outcome:
     return Outcome(job, failure=reason)
 
 
-def size_of(video: Path) -> int:
-    """Return a file's bytes; 0 if that can't be told."""
+def state_of(video: Path) -> tuple[int, int]:
+    """Return a file's bytes and the time of its last change; zeros if they can't be told."""
     try:
-        return video.stat().st_size
+        found = video.stat()
     except OSError:
-        return 0
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
-def read_counts(path: Path) -> dict[tuple[str, int], int]:
-    """Return the counts that were kept, by a video's path and size.
+def read_counts(path: Path) -> dict[Key, int]:
+    """Return the counts that were kept, by a video's path, size and time of change.
 
     Rows that a full disk or a kill cut are left out: those that have no end, or other columns.
     """
@@ -114,8 +118,8 @@ def read_counts(path: Path) -> dict[tuple[str, int], int]:
     for line in read_text(path).split("\n")[:-1]:
         with suppress(csv.Error):
             for row in csv.reader([line]):
-                if len(row) == 3 and row[1].isdecimal() and row[2].isdecimal():
-                    counts[row[0], int(row[1])] = int(row[2])
+                if len(row) == 4 and all(map(str.isdecimal, row[1:])):
+                    counts[row[0], int(row[1]), int(row[2])] = int(row[3])
     return counts
 
 

@@ -20,6 +20,11 @@ def describe(folder: Path, asked: Asked, row: Row) -> None:
     """
     made, path = as_made(asked, row), folder / FILE
     if not os.path.lexists(path):
+        if frames.has_frames(asked.frames) and not read_interpolation(asked.frames):
+            message = (
+                "%s: how the frames were shrunk is unknown; the file says %s, change it if not"
+            )
+            log.warning(message, path, made.interpolation)
         write_description(folder, asked.info, made)
         log.info("%s: written; it says stride, short_side, interpolation and augmentation", path)
         return

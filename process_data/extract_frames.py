@@ -13,7 +13,7 @@ listed in {frames folder}_doubtful.csv.
 import argparse
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import closing
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from dataset.frames import PUBLISHED, list_frames
 from dataset.pictures import FrameError, decode, read_file
 from dataset.split_files import class_folder
 from decoding import Job, Outcome, extract, remove_leftovers
-from folders import Found, count_others, find_videos, label, shown
+from folders import Found, count_others, fault_of_name, find_videos, label, shown
 from frame_notes import (
     doubtful_file,
     read_doubtful,
@@ -131,15 +131,24 @@ def list_jobs(asked: Asked, found: Found, short_side: int) -> list[Job]:
         remedy = "get them with process_data/download_data.py" if is_public else "put them there"
         raise UsageError(f"{shown(str(path))}: {fault}; {remedy}")
     classes = _classes_of_splits(asked, found) if found.by_split else {}
-    jobs = []
+    jobs: list[Job] = []
+    names: dict[str, set[str]] = defaultdict(set)
     for video in found.videos:
+        above = video.relative_to(videos).parts[:-2]
+        if fault := next(filter(None, map(fault_of_name, above)), ""):
+            found.faults.append((video, f"lies in a folder of which {fault}"))
+            continue
         name = class_folder(classes.get(video.stem, "") if found.by_split else video.parent.name)
         if name:
+            names[name].add(video.parent.name)
             folder = asked.frames / name / video.stem
             jobs.append(Job(video, folder, short_side, asked.variant.eye or "both"))
         else:
             fault = "has no row in the annotations" if found.by_split else "has no class"
             found.faults.append((video, fault))
+    for name, folders in names.items():
+        if len(folders) > 1 and not found.by_split:
+            log.warning("%s: are one class, %s", " and ".join(map(shown, sorted(folders))), name)
     counts = Counter(job.folder for job in jobs)
     if several := [folder for folder, count in counts.items() if count > 1]:
         same = " and ".join(shown(str(job.video)) for job in jobs if job.folder == several[0])

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from command_line import find_asked, first_few, in_parallel, parser, run_script
 from conditions import Condition, examine, find_bad, killed, video_files_of
-from dataset.packed_frames import tar_folder, tar_of
+from dataset.frames import has_frames
+from dataset.packed_frames import tar_of
 from dataset.split_files import (
     CLASSES_FILE,
     Row,
@@ -68,12 +69,13 @@ def main(arguments: list[str]) -> int:
     rows = read_splits(folder, info)
     root = read_root(folder) or d_root
     videos = sorted({(root / row.path, row.frames) for split in rows.values() for row in split})
-    frames_of = root / variant.frames
-    extracted = frames_of.is_dir() or tar_folder(frames_of).is_dir()
+    extracted = has_frames(root / variant.frames)
     files = {} if extracted else video_files_of(folder, root)
     calls = [(*video, options.quick, files.get(video[0])) for video in videos]
     doubtful = read_doubtful((root if extracted else folder) / variant.frames)
-    interpolation = read_interpolation(frames_of) if extracted else variant.interpolation
+    interpolation = (
+        read_interpolation(root / variant.frames) if extracted else variant.interpolation
+    )
     conditions = dict(in_parallel(examine, calls, options.num_workers, "videos", killed))
     tars = sorted({tar_of(video) for video, _ in videos})
     bad_tars = [] if options.quick else find_bad(tars, options.num_workers)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from command_line import Asked, find_asked, first_few, log, parser, run_script
 from counting import count_videos, jobs_of, write_files
-from dataset.frames import frame_files
+from dataset.frames import frame_files, has_frames
 from dataset.packed_frames import Tar, tar_folder
 from dataset.pictures import FrameError
 from dataset.split_files import (
@@ -84,9 +84,8 @@ def find_there(
     Without any frames, packed or not, the videos are counted, which is noted in `folder`. Raises
     UsageError for no videos.
     """
-    has_frames = asked.frames.is_dir() or tar_folder(asked.frames).is_dir()
     has_videos = (asked.root / "videos").is_dir()
-    if has_frames or not has_videos:
+    if has_frames(asked.frames) or not has_videos:
         there = find_frames(asked.frames, num_workers if num_workers > 0 else None)
         try:
             return there, jobs_of(asked)[0] if has_videos else [], 0
@@ -172,13 +171,13 @@ def _warn_of_other_classes(path: Path, classes: list[str]) -> None:
 
 
 def _remove_other_names(folder: Path, asked: Asked, splits: Splits) -> None:
-    """Remove split files with numbers if there are none now, and the other way round."""
-    numbered = any(name[-1].isdigit() for name in splits)
-    form = "split.csv" if numbered else "split[0-9][0-9].csv"
+    """Remove the split files of a user's own data set that no list makes now."""
     for mode in asked.info.modes if asked.info.name not in CATALOGUE else ():
-        for path in sorted(folder.glob(f"{mode}_{form}")):
-            log.warning("%s: removed, as it is none of the splits there are now", path)
-            path.unlink()
+        forms = (f"{mode}_split.csv", f"{mode}_split[0-9][0-9].csv")
+        for path in sorted(path for form in forms for path in folder.glob(form)):
+            if path.stem not in splits:
+                log.warning("%s: removed, as it is none of the splits there are now", path)
+                path.unlink()
 
 
 def _warn_of_overlaps(splits: Splits) -> None:

@@ -90,7 +90,7 @@ class Recorder:
             self.warned = True
             log.warning(
                 "%.0f %% of the epoch went by waiting for data: raise --num_workers (now %d); for "
-                "videos, pack the frames or copy them to the node's disk (--temp_data_dir)",
+                "videos, extract or pack frames, or copy them to the node's disk (--temp_data_dir)",
                 100 * share,
                 self.config.num_workers,
             )
