@@ -75,8 +75,7 @@ def _count(
     )
     log.info("%s: no frames are there; %d videos are counted", asked.frames, len(todo))
     with open(path, "a", newline="", encoding="utf-8") as file:
-        if path.read_bytes()[-1:] not in (b"", b"\n"):
-            file.write("\n")  # after a row that was cut
+        file.truncate(path.read_bytes().rfind(b"\n") + 1)  # else a cut row would seem whole
         writer = csv.writer(file, lineterminator="\n")
         calls = [(job,) for job in todo]
         for outcome in in_parallel(count_video, calls, num_workers, "videos", _killed):

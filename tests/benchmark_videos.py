@@ -1,6 +1,6 @@
 """Milliseconds per clip from videos, frames and packed frames: python tests/benchmark_videos.py
 
-    python tests/benchmark_videos.py            all three kinds of videos, about five minutes
+    python tests/benchmark_videos.py            all three kinds of videos, about two minutes
     python tests/benchmark_videos.py --videos 4 --rounds 3
 
 Videos are made of a blurred texture that moves: 320×240 pixels, 7 s at 25 frames/s, as XviD in AVI,
