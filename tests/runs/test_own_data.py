@@ -15,6 +15,7 @@ from forked import ROOT
 from run_records import only
 from small_runs import narrow, run
 from utils.config.described import FILE
+from utils.runs.folder import read_config
 from video_files import write_video
 
 NAME = "Haus tiere"
@@ -91,6 +92,13 @@ def test_the_stride_of_the_description_takes_the_place_of_the_flag(made, tmp_pat
     folder = only(tmp_path / "runs")
     assert "_ds" not in folder.name
     assert "train: frames 3 apart, as dataset.json says" in (folder / "log.txt").read_text()
+    [start] = read_config(folder)["starts"]
+    assert (start["data"]["stride"], start["data"]["augmentation"]) == (3, "crop only")
+    (tmp_path / "data" / NAME / FILE).write_text('{"stride": 2, "augmentation": "crop only"}')
+    assert run("--resume", folder, "--num_epochs", 2) == 0
+    told = f"--dataset {NAME}: stride is 2, in the run 3"
+    assert told in (folder / "log.txt").read_text()
+    assert "augmentation is" not in (folder / "log.txt").read_text()
 
 
 def test_a_few_labels_are_told_and_are_in_the_name(made, tmp_path, small):

@@ -50,6 +50,20 @@ def info_of(config: Config) -> DatasetInfo:
     return info
 
 
+def facts_of(config: Config) -> dict[str, Any]:
+    """Return what a run's data set says of its clips, by the keys of dataset.json; {} of Gabors."""
+    info = info_of(config)
+    if info.kind != VIDEOS:
+        return {}
+    variant = info.variant(config.eye, config.img_dim > info.large_above)
+    return {
+        "stride": info.stride or config.ucf_hmdb_ms_ds,
+        "short_side": variant.short_side,
+        "interpolation": variant.interpolation,
+        "augmentation": info.dpc_preset,
+    }
+
+
 def find_dataset(name: str, csv_root: Path, suffix: str = "") -> DatasetInfo:
     """Return a data set's entry with what its dataset.json says of the frames with that suffix.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from utils.config.checks import from_stored
 from utils.config.datasets import short_name
-from utils.config.described import info_of
+from utils.config.described import facts_of, info_of
 from utils.config.flags import Config
 from utils.errors import RunError, UsageError
 from utils.files import read_json, reason, write_whole
@@ -164,7 +164,7 @@ def write_config(
     kept = {
         "typed": before["typed"],
         "resolved": vars(config),
-        "starts": [*before["starts"], {"typed": typed, **environment}],
+        "starts": [*before["starts"], {"typed": typed, **environment, "data": facts_of(config)}],
     }
     write_whole(folder / CONFIG_FILE, json.dumps(kept, indent=1) + "\n")
 

@@ -20,6 +20,7 @@ from utils.config.changes import (
     technical_flags,
 )
 from utils.config.checks import check, from_stored
+from utils.config.described import facts_of
 from utils.config.flags import AUTO, EVALUATIONS, RANDOM, SEEDS, Config
 from utils.errors import UsageError
 from utils.files import reason, writing
@@ -217,6 +218,8 @@ def new_folder(
         name = f"{evaluation}_{checkpoint_stem(checkpoint)}"
         run = run_folder_of(Path(checkpoint))
         parent = run if run is not None and os.access(run, os.W_OK) else parent
+        if run is not None:
+            warn_of_other_data(run, config)
     else:
         name = run_name(config, seed_typed=typed.get("seed", -1) >= 0)
 
@@ -231,6 +234,21 @@ def new_folder(
     log_to_folder(folder)
     log.info("run folder: %s", folder)
     return folder
+
+
+def warn_of_other_data(run: Path, config: Config) -> None:
+    """Warn of what dataset.json says otherwise than when the run was started last."""
+    if config_in(run).dataset != config.dataset:
+        return
+    before: dict[str, Any] = {}
+    for start in read_config(run)["starts"]:
+        data = start.get("data") if isinstance(start, dict) else None
+        before = data if isinstance(data, dict) else before
+    for key, now in facts_of(config).items():
+        if before.get(key, now) != now:
+            log.warning(
+                "--dataset %s: %s is %s, in the run %s", config.dataset, key, now, before[key]
+            )
 
 
 def tell_resumed(
@@ -249,6 +267,7 @@ def reopen_folder(
     start: Start, folder: Path, epoch: int, typed: dict[str, Any], environment: dict[str, Any]
 ) -> Path:
     """Note in a run's folder that the run goes on after `epoch`, and remove what came after it."""
+    warn_of_other_data(folder, start.config)
     write_config(folder, start.config, typed, environment)
     log_to_folder(folder)
     remove_half_written(folder)
