@@ -59,8 +59,11 @@ def half(frame: np.ndarray, eye: str) -> np.ndarray:
 def fault_of_file(video: Path) -> str:
     """Return why OpenCV can't take a file, would wait for it or crash at it; empty if it can."""
     try:
+        str(video).encode()
         with open(video, "rb", opener=regular_only) as file:
             return "" if os.fstat(file.fileno()).st_size else "is empty"
+    except UnicodeEncodeError:
+        return "its path is not UTF-8; rename it"
     except (OSError, ValueError) as error:  # ValueError: no path
         is_link = video.is_symlink() and isinstance(error, FileNotFoundError)
         return "is a link that leads nowhere" if is_link else reason(error)

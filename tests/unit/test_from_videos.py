@@ -1,5 +1,6 @@
 """Clips decoded from video files: the frames that extraction writes, without the JPEG step."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -70,6 +71,9 @@ def test_files_that_end_early_or_are_none_say_so(video, tmp_path):
     empty = tmp_path / "empty.avi"
     empty.touch()
     assert reason(VideoReader(empty, Making(48)), 0).reason == "is empty"
+    bytes_alone = Path(os.fsdecode(os.fsencode(tmp_path) + b"/v\xff.avi"))
+    shutil.copy(video, bytes_alone)  # OpenCV would crash at its name
+    assert "not UTF-8" in reason(VideoReader(bytes_alone, Making(48)), 0).reason
     broken = tmp_path / "broken.avi"
     broken.write_bytes(b"no video at all" * 99)
     for failing in (lambda: VideoReader(broken, Making(48))(0), lambda: count_frames(broken)):
