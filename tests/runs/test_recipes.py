@@ -142,9 +142,9 @@ def test_a_linear_probe_learns_the_last_layer_alone_and_goes_on_by_auto(prepared
 def test_a_test_takes_the_l2_norm_from_the_checkpoint():
     for there in (True, False):
         content: dict[str, Any] = {"config": vars(replace(CLASSIFIER, l2_norm=there))}
-        assert changes.tested_config(content, {"test": "x"}).l2_norm is there
+        assert changes.evaluated_config(content, {"test": "x"}).l2_norm is there
     with pytest.raises(UsageError, match="--l2_norm True: the checkpoint to test has False"):
-        changes.tested_config(content, {"test": "x", "l2_norm": True})
+        changes.evaluated_config(content, {"test": "x", "l2_norm": True})
 
 
 # ---- optimizers and schedules ----

@@ -337,15 +337,15 @@ def test_an_odd_bias_is_refused_with_classes_in_another_order(bias):
 
 def test_a_test_tells_what_it_assumes_of_a_file_without_configuration(loaded):
     typed = {"test": "f", "dataset": "HMDB51", "img_dim": 224, "model": "lc-rnn"}
-    assert changes.tested_config({"state_dict": {}}, typed).num_seq_in == 5
+    assert changes.evaluated_config({"state_dict": {}}, typed).num_seq_in == 5
     told = (
         "Assumed: --split 1 --net resnet18 --num_seq_in 5 --seq_len 5 --ucf_hmdb_ms_ds 3 --resize"
     )
     assert told in loaded.text
     assert "original code trains lc-rnn with --num_seq_in 8" in loaded.text
     loaded.clear()
-    changes.tested_config({"state_dict": {}, "config": {"model": "lc-rnn"}}, typed)
-    changes.tested_config(None, typed)
+    changes.evaluated_config({"state_dict": {}, "config": {"model": "lc-rnn"}}, typed)
+    changes.evaluated_config(None, typed)
     assert "Assumed" not in loaded.text
 
 
