@@ -112,5 +112,6 @@ def read_split(config: Config, mode: str) -> Split:
     extracted = has_frames(locate.root / variant.frames)
     if config.from_videos or (not extracted and os.path.exists(folder / VIDEOS_FILE)):
         videos = video_list.from_files(videos, folder, making_of(config))
+        log.info("%s: clips are decoded from the video files", mode)
     video_list.check_there(path, videos)
     return Split(path, videos, classes)

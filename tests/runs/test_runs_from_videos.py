@@ -55,6 +55,9 @@ def test_runs_on_videos_equal_those_on_lossless_frames(videos, of_frames, tmp_pa
     runs = pretrain_finetune_test(videos.csv_root, tmp_path / "out", "--num_workers", 2)
     for name, folder in of_frames.items():
         assert records(runs[name]) == records(folder)
+        for run_folder, decodes in ((runs[name], True), (folder, False)):
+            told = (run_folder / "log.txt").read_text()
+            assert ("clips are decoded from the video files" in told) == decodes
     assert (runs["test"] / "windows.csv").read_bytes() == (
         of_frames["test"] / "windows.csv"
     ).read_bytes()
