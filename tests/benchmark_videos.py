@@ -15,6 +15,7 @@ other programs on the machine change little.
 
 import argparse
 import json
+import logging
 import shutil
 import statistics
 import sys
@@ -105,6 +106,7 @@ def main() -> None:
     options.add_argument("--videos", type=int, default=8)
     options.add_argument("--rounds", type=int, default=5)
     asked = options.parse_args()
+    logging.getLogger("process_data").setLevel(logging.ERROR)
     print(f"{'':46}" + "".join(f"{source:>16}" for source in SOURCES))
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
@@ -112,12 +114,9 @@ def main() -> None:
 
 
 def measure(root: Path, kind: Kind, count: int, rounds: int) -> None:
-    import logging
-
     from dataset.build import build_dataset
     from utils.config.flags import Config
 
-    logging.getLogger("process_data").setLevel(logging.ERROR)
     folders = prepare(root, kind, count)
     for model, mode, told in (
         ("dpc-rnn", "train", "training clip"),
