@@ -273,7 +273,9 @@ def load(start: "Start", parts: Parts) -> "tuple[State, Position | None]":
     if content is not None and start.resumes:
         return restore(content, start.path, parts.learner, config, parts.loaders["train"])
     if content is not None:
-        load_pretrained(parts.learner.model, content, config.pretrained)
+        loaded = load_pretrained(parts.learner.model, content, config.pretrained)
+        if config.train_what == "last" and any(key.startswith("agg.") for key in loaded.missing):
+            log.warning("--train_what last: the weights have no aggregator; a random one is frozen")
     return State(), None
 
 

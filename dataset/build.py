@@ -25,7 +25,9 @@ def build_gabors(config: Config, mode: str, whole: bool = False) -> Samples:
             f"--gabor_design {config.gabor_design}: unknown; take one of {', '.join(DESIGNS)}"
         )
     if config.augm == "linear" and mode == "train" and not whole:
-        raise UsageError("--augm linear: is for videos; leave it out")
+        raise UsageError(
+            "--augm linear, typed or of a preset: is for videos; take --augm published"
+        )
     if config.label_share < 1 and mode == "train" and not whole:
         raise UsageError(
             f"--label_share {config.label_share:g}: is for videos; lower --train_len for Gabors"

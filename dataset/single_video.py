@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dataset.clips import MOST_FRAMES
 from dataset.pictures import FrameError
 from dataset.video_files import count_frames
 from dataset.video_list import Locator, Texts, VideoList
@@ -14,6 +15,7 @@ from utils.config.datasets import VIDEOS
 from utils.config.described import info_of
 from utils.config.flags import Config
 from utils.errors import UsageError
+from utils.logs import log
 
 NO_CLASS = -1  # the label
 STEM_BYTES = 100  # of a file's name, in the names of other files
@@ -38,9 +40,13 @@ def single_video(config: Config) -> WholeVideos:
         raise UsageError(f"{told}: is no UTF-8 text; rename the file") from None
     except FrameError as error:
         raise UsageError(f"{told}: {error.reason}; name a video that OpenCV can decode") from error
+    options = options_of(config, "test", whole=True)
+    if frames[0] > (most := MOST_FRAMES * options.ds):
+        message = "%s: of its %d frames the first %d are used; cut it into parts of that length"
+        log.warning(message, told, frames[0], most)
     labels = np.array([NO_CLASS], np.int32)
     videos = VideoList(names, frames, labels, Locator(Path()), files, making_of(config))
-    return WholeVideos(videos, (), options_of(config, "test", whole=True))
+    return WholeVideos(videos, (), options)
 
 
 def stem_of(config: Config) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 AT_ONCE = 256  # queries whose similarities are held
 TEMPERATURE = 0.1  # of the neighbours' votes
 VOTERS = 200
+DIGITS = 12  # of similarities that count in their order
 
 
 class Neighbours(NamedTuple):
@@ -40,7 +41,8 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int) -> Neighbours:
     parts = []
     for start in range(0, len(queries), AT_ONCE):
         similarity = queries[start : start + AT_ONCE] @ gallery.T  # [up to AT_ONCE, G]
-        index = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+        # products of equal rows differ in their last digits, by the rows' places
+        index = np.argsort(-similarity.round(DIGITS), axis=1, kind="stable")[:, :k]
         parts.append(Neighbours(index, np.take_along_axis(similarity, index, axis=1)))
     return Neighbours(*map(np.concatenate, zip(*parts, strict=True)))
 
@@ -71,11 +73,12 @@ def voted(found: Neighbours, labels: np.ndarray, classes: int, voters: int = VOT
     """Return the votes `[Q, classes]` of the nearest neighbours, each of weight exp(s/0.1).
 
     `labels` `[G]` are the gallery's classes and s the similarity (Wu et al. 2018). With fewer
-    videos in the gallery than `voters`, all of them vote.
+    videos in the gallery than `voters`, all of them vote. A class without any vote has -inf.
     """
     index, similarity = found.numbers[:, :voters], found.similarity[:, :voters]
     weights = np.exp(similarity / TEMPERATURE)
-    votes = np.zeros((len(index), classes))
+    votes = np.full((len(index), classes), -np.inf)  # of a class without any neighbour
+    votes[np.arange(len(index))[:, None], labels[index]] = 0
     rows = np.repeat(np.arange(len(index)), index.shape[1])
     np.add.at(votes, (rows, labels[index].ravel()), weights.ravel())
     return votes
@@ -84,10 +87,11 @@ def voted(found: Neighbours, labels: np.ndarray, classes: int, voters: int = VOT
 def top(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     """Return the share of rows of `scores` `[Q, classes]` with their label among the k highest.
 
-    Of equal scores the first class counts as the highest. NaN if k is not below the number of
-    classes.
+    Of equal scores the first class counts as the highest, and -inf never counts. NaN if k is not
+    below the number of classes.
     """
     if k >= scores.shape[1]:
         return np.nan
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return float((best == labels[:, None]).any(axis=1).mean())
+    counts = np.take_along_axis(scores, best, axis=1) > -np.inf
+    return float(((best == labels[:, None]) & counts).any(axis=1).mean())

@@ -138,6 +138,7 @@ def write_backbone(folder: Path, backbone: ResNet2d3d, config: Config, stride: i
         "img_dim": config.img_dim,
         "seq_len": config.seq_len,
         "ds": stride,
+        "num_blocks": config.num_blocks,
         "mean": list(MEAN),
         "std": list(STD),
     }

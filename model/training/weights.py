@@ -11,7 +11,8 @@ from utils.errors import UsageError
 from utils.logs import log
 
 MIN_BACKBONE_SHARE = 0.9  # of the backbone's tensors that pretrained weights must cover
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm
+COUNTED = "num_batches_tracked"
+STATISTICS = ("running_mean", "running_var", COUNTED)  # of batch norm
 
 
 class Report(NamedTuple):
@@ -47,6 +48,10 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], told: str) -> Rep
                 raise UsageError(f"{told}: {key} has negative values, but is a variance")
             value.copy_(numbers)
             report.loaded.append(key)
+    for key in [key for key in report.missing if key.endswith(COUNTED)]:
+        norm = key.removesuffix(COUNTED)
+        if {f"{norm}running_mean", f"{norm}running_var"} <= set(report.loaded):
+            wanted[key].fill_(1)  # other programs don't count the batches of their statistics
     report.unexpected.extend(key for key in weights if key not in wanted)
     return report
 

@@ -352,3 +352,42 @@ def test_the_lines_in_the_readme_give_the_features_of_a_clip(prepared, dpc, extr
     exec(lines, names)
     stored = np.load(extracted / "features_test.npz")["windows"][0]
     np.testing.assert_allclose(names["features"], stored, rtol=1e-3, atol=1e-4)
+
+
+def test_a_backbone_s_own_file_says_how_its_features_are_made(prepared, extracted, tmp_path, capfd):
+    """Nothing but the data set is named: the features are those that were written beside it."""
+    flags = ["--dataset", "ucf101", "--data_path_dir", prepared.csv_root, "--num_workers", 0]
+    backbone = extracted / "backbone.pth.tar"
+    assert run("--extract", backbone, *flags, "--output_dir", tmp_path) == 0
+    assert "Assumed" not in capfd.readouterr().err
+    again, before = (
+        np.load(folder / "features_test.npz")["windows"] for folder in (only(tmp_path), extracted)
+    )
+    np.testing.assert_allclose(again, before, rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_without_a_count_of_batches_are_kept(extracted, prepared, tmp_path, capfd):
+    content = torch.load(extracted / "backbone.pth.tar", weights_only=True)
+    weights = content["state_dict"]
+    content["state_dict"] = {k: v for k, v in weights.items() if "num_batches" not in k}
+    torch.save(content, tmp_path / "other.pth.tar")
+    flags = ["--dataset", "ucf101", "--data_path_dir", prepared.csv_root, "--num_workers", 0]
+    assert run("--extract", tmp_path / "other.pth.tar", *flags, "--output_dir", tmp_path) == 0
+    assert "without batch-norm statistics" not in capfd.readouterr().err
+    written = torch.load(tmp_path / "extract_other/backbone.pth.tar", weights_only=True)
+    for name, value in content["state_dict"].items():
+        assert written["state_dict"][name].equal(value), name
+
+
+def test_a_film_longer_than_a_test_reads_says_so(extracted, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("dataset.single_video.MOST_FRAMES", 20)
+    write_images(tmp_path / "v.avi", [picture(3, frame, 48, 64) for frame in range(60)], (64, 48))
+    flags = ["--video", tmp_path / "v.avi", "--data_path_dir", tmp_path, "--num_workers", 0]
+    assert run("--extract", extracted / "backbone.pth.tar", *flags, "--output_dir", tmp_path) == 0
+    assert "of its 60 frames the first 40 are used" in capfd.readouterr().err
+
+
+def test_random_as_pretrained_weights_says_what_to_do(prepared, tmp_path, capfd):
+    flags = [*video_flags(prepared.csv_root), "--output_dir", tmp_path / "out"]
+    assert run(*flags, "--pretrained", "random") == 2
+    assert "leave it out" in capfd.readouterr().err

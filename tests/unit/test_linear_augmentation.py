@@ -68,5 +68,5 @@ def test_linear_probes_validate_and_test_as_published(mode):
 
 def test_the_linear_probes_augmentation_is_for_videos():
     config = Config(dataset="Gabors", model="lc-rnn", augm="linear", seed=1)
-    with pytest.raises(UsageError, match="--augm linear: is for videos"):
+    with pytest.raises(UsageError, match="--augm linear, typed or of a preset: is for videos"):
         build_dataset(config, "train")

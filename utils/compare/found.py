@@ -158,7 +158,8 @@ def _run_of_test(folder: Path, checkpoint: str) -> Path | None:
 def _tested(checkpoint: str, config: Config, run: Config) -> str:
     """Return which checkpoint was tested, and the data flags in which the test differs."""
     told = [checkpoint_kind(checkpoint)]
-    for name in sorted(fields_on_resume("fixed", "free") - OF_THE_RUN):
+    always = {"pad_short"} if config.retrieve else set()  # every retrieval has it
+    for name in sorted(fields_on_resume("fixed", "free") - OF_THE_RUN - always):
         value = getattr(config, name)
         if value != getattr(run, name):
             told.append(name if value is True else f"{name} {value}")

@@ -12,6 +12,12 @@ from utils.logs import log
 # what a test needs to know about a classifier and its data
 TOLD_BY_A_CHECKPOINT = "dataset split net img_dim num_seq_in seq_len ucf_hmdb_ms_ds resize"
 
+# what the file of a backbone (--extract) holds, and the flags that these are of
+OF_A_BACKBONE = {
+    **{"net": "net", "img_dim": "img_dim", "seq_len": "seq_len", "num_blocks": "num_seq_in"},
+    "ds": "ucf_hmdb_ms_ds",
+}
+
 # the groups of flags that tell what an analysis' clips and network are, but for those flags that
 # make no difference to it: U images are on in it from the start, and dropout is off
 RECORDED_GROUPS, NOT_RECORDED = ("data", "Gabors", "model"), {"unexp_epoch", "dropout"}
@@ -103,8 +109,12 @@ def evaluated_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> C
                     f"--{flag} {typed[flag]}: the checkpoint to {name} has {getattr(base, flag)}; "
                     "leave the flag out"
                 )
+    elif content is not None and set(OF_A_BACKBONE) <= content.keys():
+        told_by_it = {flag: content[key] for key, flag in OF_A_BACKBONE.items()}
+        base = from_stored({"model": "lc-rnn", **told_by_it})
     elif content is not None:
-        flags = [flag for flag in TOLD_BY_A_CHECKPOINT.split() if flag not in typed]
+        needed = TOLD_BY_A_CHECKPOINT + ("" if is_test else " pred_step")
+        flags = [flag for flag in needed.split() if flag not in typed]
         assumed = [f"--{flag} {getattr(base, flag)}" for flag in flags]
         log.warning(
             "%s: holds no configuration of this program. Assumed: %s. These flags say otherwise%s",

@@ -94,8 +94,11 @@ def check_recipe(config: Config) -> None:
         for name in ("label_share", "augm", "l2_norm"):
             if getattr(config, name) != FIELDS[name].default:
                 raise UsageError(f"--{name}: is for lc-rnn; leave it out")
-    if config.augm != "published" and config.no_augm:
-        raise UsageError("--augm: --no_augm leaves all augmentation out; take one of them")
+    if config.augm != "published" and config.no_augm and not config.evaluation:
+        raise UsageError(
+            f"--augm {config.augm}, typed or of a preset: --no_augm leaves all augmentation out; "
+            "take --augm published, or leave --no_augm out"
+        )
 
 
 def milestones(config: Config) -> tuple[int, ...] | None:

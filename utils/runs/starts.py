@@ -118,6 +118,8 @@ def with_pretrained(config: Config, folder: Path | None = None) -> Start:
     if not config.pretrained:
         return Start(config, folder)
     path = Path(config.pretrained)
+    if config.pretrained == RANDOM and not os.path.lexists(path):
+        raise UsageError("--pretrained random: is what a run without the flag has; leave it out")
     return Start(config, folder, path, read_checkpoint(path, "pretrained"))
 
 
