@@ -171,7 +171,7 @@ def test_a_test_of_gabors_keeps_the_probabilities_of_its_clips(tmp_path):
     ("arguments", "message"),
     [
         (["--test", "random", "--test_crops", 5], "--test_crops 5: is for videos"),
-        (["--augm", "linear"], "--augm linear: is for videos"),
+        (["--augm", "linear"], "--augm linear, typed or of a preset: is for videos"),
     ],
 )
 def test_gabors_are_told_apart_from_videos(arguments, message, tmp_path, capsys):
