@@ -190,7 +190,7 @@ def test(program: Program, start: "Start") -> None:
 
 def evaluate(program: Program, start: "Start") -> None:
     """Make features with the start's weights: measure them (retrieval), or write them to files."""
-    from dataset.build import build_loader, build_whole_loaders, stride_of
+    from dataset.build import build_loader, build_whole_loaders
     from model.evaluation.features import build_network, lacks_statistics
     from model.evaluation.walk import Evaluation
     from utils.runtime.device import start_runtime
@@ -205,7 +205,7 @@ def evaluate(program: Program, start: "Start") -> None:
     parts = Parts(environment(runtime), loaders, learner)
     folder = program.processes.from_first(lambda: open_folder(program, start, parts))
     evaluation = Evaluation(config, learner, loaders, folder, program.interrupts)
-    result = evaluation.run(clips, stride_of(config))
+    result = evaluation.run(clips)
     if program.processes.leads:
         report(folder, result)
 

@@ -93,11 +93,6 @@ def build_dataset(config: Config, mode: str, whole: bool = False) -> Samples:
     return KINDS[info_of(config).kind].build(config, mode, whole)
 
 
-def stride_of(config: Config) -> int:
-    """Return the distance between the frames of a clip, in frames of the video."""
-    return info_of(config).stride or config.ucf_hmdb_ms_ds
-
-
 def build_analysed_loader(config: Config, runtime: Runtime) -> ClipLoader:
     """Build the loader of the training clips that an analysis records; raises UsageError.
 

@@ -15,6 +15,8 @@ from dataset.pictures import MOST_PIXELS, FrameError
 from utils.config.datasets import AREA, LINEAR
 from utils.files import reason, regular_only
 
+UNDECODABLE = "can't be decoded: it is damaged, or OpenCV lacks its codec"
+
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: broken videos are reported here
 
 
@@ -84,6 +86,16 @@ def fault_of_header(capture: cv2.VideoCapture) -> str:
     return f"says that its frames have {width}×{height} pixels" if is_large else ""
 
 
+def opened(video: Path) -> cv2.VideoCapture:
+    """Open a video whose frames are wanted; raises FrameError for one that can't be decoded."""
+    if fault := fault_of_file(video):
+        raise FrameError(str(video), fault)
+    capture = open_video(video)
+    if fault := fault_of_header(capture):
+        raise FrameError(str(video), fault)
+    return capture
+
+
 class VideoReader:
     """The frames of a video, by their numbers from 0, each uint8 `[H, W, 3]`, blue green red.
 
@@ -115,13 +127,9 @@ class VideoReader:
 
     def _start(self) -> None:
         """Open the video and decode its first frame, which says how large all are made."""
-        if fault := fault_of_file(self.video):
-            raise FrameError(str(self.video), fault)
-        self.capture = open_video(self.video)
+        self.capture = None
+        self.capture = opened(self.video)
         self.number = -1
-        if fault := fault_of_header(self.capture):
-            self.capture = None
-            raise FrameError(str(self.video), fault)
         self._advance(0)
         first = self._retrieve()
         self.size = self.making.target_size(first)
@@ -140,7 +148,7 @@ class VideoReader:
 
     def _shortage(self, frame: int) -> str:
         if self.number < 0:
-            return "can't be decoded: it is damaged, or OpenCV lacks its codec"
+            return UNDECODABLE
         return f"has no frame {frame + 1} that can be decoded; {self.number + 1} are there"
 
     def _retrieve(self) -> np.ndarray:
@@ -154,19 +162,13 @@ class VideoReader:
 
 def count_frames(video: Path) -> int:
     """Return how many frames extraction writes of a video, by decoding all; raises FrameError."""
-    if fault := fault_of_file(video):
-        raise FrameError(str(video), fault)
-    capture = open_video(video)
     try:
-        if fault := fault_of_header(capture):
-            raise FrameError(str(video), fault)
-        count = 0
+        capture, count = opened(video), 0
         while capture.read()[0]:
             count += 1
+        capture.release()
     except cv2.error as error:
         raise FrameError(str(video), " ".join(str(error).split())) from error
-    finally:
-        capture.release()
     if not count:
-        raise FrameError(str(video), "can't be decoded: it is damaged, or OpenCV lacks its codec")
+        raise FrameError(str(video), UNDECODABLE)
     return count

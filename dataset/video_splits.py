@@ -13,7 +13,7 @@ from dataset.video_files import Making
 from dataset.video_list import VideoList
 from dataset.videos import VideoClips, VideoOptions, Videos, WholeVideos
 from utils.config.datasets import entry
-from utils.config.described import info_of
+from utils.config.described import info_of, stride_of, variant_of
 from utils.config.flags import Config, split_folder
 from utils.errors import UsageError
 from utils.logs import log
@@ -42,7 +42,7 @@ def video_dataset(config: Config, mode: str, whole: bool = False) -> Videos:
     if short := dataset.total - len(dataset):
         message = "%s: %d of %d videos are too short, %d frames or fewer, and are left out"
         log.info(message, mode, short, dataset.total, options.too_few)
-    if options.ds != (entry(config.dataset).stride or config.ucf_hmdb_ms_ds):
+    if options.ds != stride_of(config, entry(config.dataset)):
         log.info("%s: frames %d apart, as dataset.json says", mode, options.ds)
     if config.label_share < 1 and mode == "train" and not whole:
         usable = len(dataset)
@@ -61,7 +61,7 @@ def options_of(config: Config, mode: str, whole: bool) -> VideoOptions:
         mode=mode,
         N=config.num_blocks,
         L=config.seq_len,
-        ds=info_of(config).stride or config.ucf_hmdb_ms_ds,
+        ds=stride_of(config, info_of(config)),
         preset=preset_of(config, "test" if whole else mode),
         pad_short=config.pad_short,
         redraw=mode == "train" and not whole,
@@ -73,14 +73,14 @@ def options_of(config: Config, mode: str, whole: bool) -> VideoOptions:
 def making_of(config: Config) -> Making:
     """Return how frames are made of the data set's videos."""
     info = info_of(config)
-    variant = info.variant(config.eye, large=config.img_dim > info.large_above)
+    variant = variant_of(config, info)
     return Making(variant.short_side, variant.eye or "both", variant.interpolation)
 
 
 def split_path(config: Config, mode: str) -> Path:
     """Return the path of a mode's split file."""
     info = info_of(config)
-    variant = info.variant(config.eye, large=config.img_dim > info.large_above)
+    variant = variant_of(config, info)
     folder = split_folder(config.data_path_dir) / (info.name + variant.suffix)
     return folder / f"{info.split_name(mode, config.split)}.csv"
 
@@ -98,7 +98,7 @@ def read_split(config: Config, mode: str) -> Split:
     --from_videos, clips are decoded from the video files that videos.csv names.
     """
     info = info_of(config)
-    variant = info.variant(config.eye, large=config.img_dim > info.large_above)
+    variant = variant_of(config, info)
     path, test = split_path(config, mode), split_path(config, "test")
     folder = path.parent
     if mode == "val" and os.path.exists(test) and not os.path.exists(path):

@@ -13,6 +13,7 @@ from model.evaluation.features import Features
 from model.evaluation.neighbours import Neighbours
 from model.resnet_2d3d import ResNet2d3d
 from model.training.tasks import MEAN, STD
+from utils.arrays import write_arrays
 from utils.config.flags import Config
 from utils.files import replacing, write_whole, writing
 from utils.samples import Samples
@@ -75,12 +76,6 @@ def write_features(folder: Path, stem: str, samples: Samples, features: Features
         strict=True,
     )
     write_rows(folder / f"features_{stem}.csv", VIDEO_COLUMNS, of_videos)
-
-
-def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Write a compressed .npz file; raises RunError."""
-    with writing(path), replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

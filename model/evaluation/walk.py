@@ -21,7 +21,6 @@ from model.evaluation.stored import (
     SHOWN,
     Measure,
     names_of,
-    write_arrays,
     write_backbone,
     write_features,
     write_retrieval,
@@ -30,6 +29,8 @@ from model.evaluation.stored import (
 from model.training.guard import Guard
 from model.training.learner import Learner
 from model.training.loop import fill_statistics
+from utils.arrays import write_arrays
+from utils.config.described import info_of, stride_of
 from utils.config.flags import Config
 from utils.errors import RunError
 from utils.logs import Progress, log
@@ -71,17 +72,17 @@ class Evaluation:
         remedy = f"{folder} is not whole; run the same command again"
         self.guard = Guard(learner, interrupts, remedy, faults=self.faults)
 
-    def run(self, clips: Loader | None, stride: int) -> str:
+    def run(self, clips: Loader | None) -> str:
         """Evaluate as the flags ask, and return the result in words.
 
         Batch norms whose statistics the weights don't hold get them from training `clips`, as in
-        finetuning. `stride`: between the frames of a clip, in frames of the video.
+        finetuning.
         """
         if clips is not None:
             self.faults.start_pass(0, "train", len(clips.samples))
             log_freq, forward = self.config.log_freq, partial(run_backbone, self.learner)
             fill_statistics(self.learner, clips, self.guard, log_freq, forward)
-        return self.retrieve() if self.config.retrieve else self.extract(stride)
+        return self.retrieve() if self.config.retrieve else self.extract()
 
     def features(self, mode: str) -> Features:
         """Make and write the features of a mode's data set; whole in rank 0 alone."""
@@ -104,7 +105,7 @@ class Evaluation:
             log.info("%s: features of %s%s", mode, count, told)
         return features
 
-    def extract(self, stride: int) -> str:
+    def extract(self) -> str:
         """Write the features of all data sets, and the backbone; return what was written."""
         told = []
         for mode, loader in self.loaders.items():
@@ -114,6 +115,7 @@ class Evaluation:
             if loader.samples.whole_videos:
                 told[-1] += f" ({counted(features.windows, 'window')})"
         if self.leads:
+            stride = stride_of(self.config, info_of(self.config))
             write_backbone(self.folder, network(self.learner).backbone, self.config, stride)
         return "features of " + "; ".join(told)
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from model.training.meter import Summary
+from utils.arrays import write_arrays
 from utils.config.flags import CROPS
-from utils.files import replacing, writing
 from utils.samples import Samples
 
 PROBABILITIES = "probabilities.npz"
@@ -34,6 +34,4 @@ def write_probabilities(folder: Path, samples: Samples, summary: Summary) -> Non
         "labels": labels.numpy(),
         "classes": np.array([info.name for info in samples.classes]),
     }
-    path = folder / PROBABILITIES
-    with writing(path), replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    write_arrays(folder / PROBABILITIES, arrays)

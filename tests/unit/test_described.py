@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from dataset.augmentation import DPC_PRESETS, preset_of
-from dataset.build import build_dataset, stride_of
+from dataset.build import build_dataset
 from odd_files import ODD_FILES, replace
 from utils.config.checks import check_typed, from_stored
 from utils.config.datasets import AREA, AUGMENTATIONS, CATALOGUE, entry, short_name, spelled
-from utils.config.described import FILE, find_dataset, info_of, write_description
+from utils.config.described import FILE, find_dataset, info_of, stride_of, write_description
 from utils.config.flags import Config, normalised_names
 from utils.errors import UsageError
 from utils.runs.folder import run_name
@@ -82,7 +82,7 @@ def test_what_the_file_says_counts_for_all_data_sets(name, tmp_path):
     info = info_of(config)
     assert (info.stride, info.variant("right").short_side) == (7, 64)
     assert info.variant("right").interpolation == AREA
-    assert stride_of(config) == 7
+    assert stride_of(config, info_of(config)) == 7
     assert preset_of(config, "train") == DPC_PRESETS["crop only"](128, False)
     assert "_ds" not in run_name(config, seed_typed=False)
     assert info.split_sizes == entry(name).split_sizes  # the rest is as in the table

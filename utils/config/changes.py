@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from utils.config.checks import from_stored
+from utils.config.checks import evaluation_in, from_stored
 from utils.config.flags import EVALUATIONS, FIELDS, Config, fields_on_resume
 from utils.errors import UsageError
 from utils.logs import log
@@ -93,7 +93,7 @@ def evaluated_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> C
     evaluated on a pass of epoch 0, with expected images unless `--unexp_epoch 0` is typed. Raises
     UsageError for typed flags that ask for another model.
     """
-    name = next(name for name in EVALUATIONS if typed.get(name))
+    name = evaluation_in(typed)
     told, is_test = f"--{name} {typed[name]}", name == "test"
     base = Config(model="lc-rnn" if is_test else Config.model)
     if content is not None and "config" in content:

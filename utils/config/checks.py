@@ -59,12 +59,17 @@ def check(config: Config) -> None:
         check_share(config, count=1)
 
 
+def evaluation_in(typed: dict[str, Any]) -> str:
+    """Return the typed flag that names a checkpoint to evaluate, such as `test`, or nothing."""
+    return next((name for name in EVALUATIONS if typed.get(name)), "")
+
+
 def check_typed(typed: dict[str, Any]) -> None:
     """Raise UsageError for wrong values and data sets that aren't there.
 
     Nothing is checked unless the flags alone make the configuration.
     """
-    stored = any(typed.get(name) for name in EVALUATIONS) or "analysed" in typed
+    stored = evaluation_in(typed) or "analysed" in typed
     if not stored and typed.get("resume", AUTO) == AUTO:
         config = dataclasses.replace(Config(), **typed)
         check(config)

@@ -42,7 +42,7 @@ def info_of(config: Config) -> DatasetInfo:
     Raises UsageError as `find_dataset` does, and for a split that the data set doesn't have.
     """
     info = entry(config.dataset)
-    suffix = info.variant(config.eye, config.img_dim > info.large_above).suffix
+    suffix = variant_of(config, info).suffix
     info = find_dataset(info.name, split_folder(config.data_path_dir), suffix)
     if info.kind == VIDEOS and config.split not in (info.splits or (1,)):
         numbers = ", ".join(map(str, info.splits)) or "1 alone"
@@ -50,14 +50,24 @@ def info_of(config: Config) -> DatasetInfo:
     return info
 
 
+def variant_of(config: Config, info: DatasetInfo) -> Variant:
+    """Return which of a data set's frames a run reads."""
+    return info.variant(config.eye, large=config.img_dim > info.large_above)
+
+
+def stride_of(config: Config, info: DatasetInfo) -> int:
+    """Return the distance between the frames of a run's clips, in frames of the video."""
+    return info.stride or config.ucf_hmdb_ms_ds
+
+
 def facts_of(config: Config) -> dict[str, Any]:
     """Return what a run's data set says of its clips, by the keys of dataset.json; {} of Gabors."""
     info = info_of(config)
     if info.kind != VIDEOS:
         return {}
-    variant = info.variant(config.eye, config.img_dim > info.large_above)
+    variant = variant_of(config, info)
     return {
-        "stride": info.stride or config.ucf_hmdb_ms_ds,
+        "stride": stride_of(config, info),
         "short_side": variant.short_side,
         "interpolation": variant.interpolation,
         "augmentation": info.dpc_preset,

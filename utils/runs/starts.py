@@ -19,7 +19,7 @@ from utils.config.changes import (
     run_identity,
     technical_flags,
 )
-from utils.config.checks import check, from_stored
+from utils.config.checks import check, evaluation_in, from_stored
 from utils.config.described import facts_of
 from utils.config.flags import AUTO, EVALUATIONS, RANDOM, SEEDS, Config
 from utils.errors import UsageError
@@ -87,11 +87,6 @@ def find_start(typed: dict[str, Any], processes: int, locks: RunLocks) -> Start:
             locks.hold(folder)
         return find_resumed(path, typed, processes)
     return with_pretrained(checked_and_seeded(dataclasses.replace(Config(), **typed)))
-
-
-def evaluation_in(typed: dict[str, Any]) -> str:
-    """Return the typed flag that names a checkpoint to evaluate, such as `test`, or nothing."""
-    return next((name for name in EVALUATIONS if typed.get(name)), "")
 
 
 def find_evaluated(name: str, typed: dict[str, Any]) -> Start:
