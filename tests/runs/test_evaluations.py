@@ -302,6 +302,7 @@ def test_a_network_of_gabors_needs_to_know_how_frames_are_made(tmp_path, capfd):
         (["--retrieve", "random", "--data_path_dir", "/nowhere"], "no such split file"),
         (["--retrieve", "random", "--test", "random"], "take at most one of them"),
         (["--retrieve", "random", "--label_share", "0.5"], "--label_share: is for training"),
+        (["--retrieve", "random", "--analysis"], "--analysis: is for training"),
         (["--video", "x.mp4"], "--video: needs --extract too"),
         (["--test_crops", "5"], "--test_crops: needs --test too"),
     ],

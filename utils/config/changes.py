@@ -122,8 +122,9 @@ def evaluated_config(content: dict[str, Any] | None, typed: dict[str, Any]) -> C
             " ".join(assumed) or "nothing",
             "; the original code trains lc-rnn with --num_seq_in 8" if is_test else "",
         )
-    if typed.get("label_share", 1) != 1:
-        raise UsageError(f"--label_share: is for training; leave it out with --{name}")
+    for flag in ("label_share", "analysis"):
+        if typed.get(flag, FIELDS[flag].default) != FIELDS[flag].default:
+            raise UsageError(f"--{flag}: is for training; leave it out with --{name}")
     starts = {flag: FIELDS[flag].default for flag in fields_on_resume("start")}
     unexp_epoch = 0 if typed.get("unexp_epoch") == 0 else 1
     own = {"pretrained": "", "unexp_epoch": unexp_epoch, "label_share": 1.0}
