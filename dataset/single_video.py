@@ -15,6 +15,7 @@ from utils.config.datasets import VIDEOS
 from utils.config.described import info_of
 from utils.config.flags import Config
 from utils.errors import UsageError
+from utils.files import end_of_name
 from utils.logs import log
 
 NO_CLASS = -1  # the label
@@ -51,4 +52,4 @@ def single_video(config: Config) -> WholeVideos:
 
 def stem_of(config: Config) -> str:
     """Return the video's name without its ending; of a long name, the end."""
-    return os.fsencode(Path(config.video).stem)[-STEM_BYTES:].decode(errors="ignore")
+    return end_of_name(Path(config.video).stem, STEM_BYTES)

@@ -5,8 +5,6 @@ the frames,number of frames`; `classInd.txt` with rows `index name`; and `root.t
 that relative paths start from. A video's class is the name of the folder it lies in.
 """
 
-import csv
-import io
 import os
 import re
 from argparse import ArgumentTypeError
@@ -18,7 +16,7 @@ from typing import NamedTuple
 from utils.config.command_line import typed_path
 from utils.config.datasets import DatasetInfo, Variant
 from utils.errors import UsageError
-from utils.files import read_lines, write_whole
+from utils.files import csv_text, read_lines, write_whole
 
 CLASSES_FILE, ROOT_FILE, VIDEOS_FILE = "classInd.txt", "root.txt", "videos.csv"
 SEPARATORS = ",; \t"
@@ -83,9 +81,7 @@ def write_root(folder: Path, root: Path) -> None:
 
 def write_video_files(folder: Path, files: Iterable[tuple[str, str]]) -> None:
     """Write videos.csv: for paths in split files the video files, both from the root on."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(files)
-    write_whole(folder / VIDEOS_FILE, text.getvalue())
+    write_whole(folder / VIDEOS_FILE, csv_text(files))
 
 
 # ------------------------------------------------------------------ reading

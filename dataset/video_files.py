@@ -86,6 +86,11 @@ def fault_of_header(capture: cv2.VideoCapture) -> str:
     return f"says that its frames have {width}×{height} pixels" if is_large else ""
 
 
+def fault_in(error: cv2.error) -> str:
+    """Return what OpenCV says is wrong, in one line."""
+    return " ".join(str(error).split())
+
+
 def opened(video: Path) -> cv2.VideoCapture:
     """Open a video whose frames are wanted; raises FrameError for one that can't be decoded."""
     if fault := fault_of_file(video):
@@ -122,7 +127,7 @@ class VideoReader:
                 self.image = self.making.resized(self._retrieve(), self.size)
         except cv2.error as error:
             self.capture = None
-            raise FrameError(str(self.video), " ".join(str(error).split())) from error
+            raise FrameError(str(self.video), fault_in(error)) from error
         return self.image
 
     def _start(self) -> None:
@@ -168,7 +173,7 @@ def count_frames(video: Path) -> int:
             count += 1
         capture.release()
     except cv2.error as error:
-        raise FrameError(str(video), " ".join(str(error).split())) from error
+        raise FrameError(str(video), fault_in(error)) from error
     if not count:
         raise FrameError(str(video), UNDECODABLE)
     return count

@@ -1,8 +1,6 @@
 """What the scripts share: flags, messages of one line, and work in parallel with progress."""
 
 import argparse
-import csv
-import io
 import logging
 import os
 import signal
@@ -35,7 +33,7 @@ from utils.config.command_line import Parser, typed_path
 from utils.config.datasets import CATALOGUE, VIDEOS, DatasetInfo, Variant, entry, spelled
 from utils.config.described import as_described
 from utils.config.flags import Config, split_folder
-from utils.files import with_file, write_whole
+from utils.files import csv_text, with_file, write_whole
 from utils.logs import open_streams
 from workers import Killed, bounded, results
 
@@ -223,10 +221,9 @@ def write_list(path: Path, rows: list[tuple[str, str]]) -> None:
         if os.path.lexists(path):  # else a disk that can only be read would complain
             path.unlink()
         return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("video", "reason"), *rows])
-    if not path.is_file() or path.read_bytes() != text.getvalue().encode(errors="replace"):
-        write_whole(path, text.getvalue())
+    text = csv_text([("video", "reason"), *rows])
+    if not path.is_file() or path.read_bytes() != text.encode(errors="replace"):
+        write_whole(path, text)
 
 
 def write_failures(path: Path, failed: list[tuple[str, str]]) -> None:

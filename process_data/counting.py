@@ -11,8 +11,8 @@ from pathlib import Path
 
 from command_line import Asked, in_parallel, log, write_failures
 from dataset.split_files import Row, class_folder, write_video_files
-from decoding import Job, Outcome, count_video
-from extract_frames import list_jobs, note_doubt, report
+from decoding import Job, count_video
+from extract_frames import killed, list_jobs, note_doubt, report
 from folders import Found, count_others, find_videos, label
 from frame_notes import doubtful_file, read_doubtful
 from lists import Video
@@ -78,7 +78,7 @@ def _count(
         file.truncate(path.read_bytes().rfind(b"\n") + 1)  # else a cut row would seem whole
         writer = csv.writer(file, lineterminator="\n")
         calls = [(job,) for job in todo]
-        for outcome in in_parallel(count_video, calls, num_workers, "videos", _killed):
+        for outcome in in_parallel(count_video, calls, num_workers, "videos", killed):
             video = outcome.job.video
             report(outcome)
             note_doubt(frames, doubtful, outcome)
@@ -91,10 +91,6 @@ def _count(
     if doubtful:
         log.warning("%d videos are doubtful, listed in %s", len(doubtful), doubtful_file(frames))
     return counts
-
-
-def _killed(reason: str, job: Job) -> Outcome:
-    return Outcome(job, failure=reason)
 
 
 def state_of(video: Path) -> tuple[int, int]:

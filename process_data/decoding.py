@@ -15,7 +15,14 @@ import numpy as np
 
 from dataset.packed_frames import frame_file
 from dataset.pictures import MOST_PIXELS
-from dataset.video_files import Making, fault_of_file, fault_of_header, half, open_video
+from dataset.video_files import (
+    Making,
+    fault_in,
+    fault_of_file,
+    fault_of_header,
+    half,
+    open_video,
+)
 from folders import fault_of_name
 from utils.config.datasets import LINEAR
 from utils.errors import RunError
@@ -106,7 +113,7 @@ def _decode(job: Job, take: Callable[[Iterator[np.ndarray]], int]) -> Outcome:
     except MemoryError:
         return Outcome(job, failure="there is too little memory")
     except cv2.error as error:
-        return Outcome(job, failure=" ".join(str(error).split()))
+        return Outcome(job, failure=fault_in(error))
 
 
 def _outcome(

@@ -69,9 +69,7 @@ def main(arguments: list[str]) -> int:
     outcomes = []
     doubtful = read_doubtful(asked.frames)
     try:
-        with closing(
-            in_parallel(extract, calls, options.num_workers, "videos", _killed)
-        ) as answers:
+        with closing(in_parallel(extract, calls, options.num_workers, "videos", killed)) as answers:
             for outcome in answers:
                 outcomes.append(outcome)
                 report(outcome)
@@ -236,7 +234,8 @@ def choose_interpolation(typed: str | None, frames: Path, keeps: int, usual: str
 # ------------------------------------------------------------------ what came out
 
 
-def _killed(reason: str, job: Job) -> Outcome:
+def killed(reason: str, job: Job) -> Outcome:
+    """Return the outcome of a video whose process died."""
     return Outcome(job, failure=reason)
 
 

@@ -17,8 +17,8 @@ import argparse
 import json
 import logging
 import shutil
+import site
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -28,7 +28,8 @@ import cv2
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "process_data")]
+for folder in (ROOT, ROOT / "process_data"):
+    site.addsitedir(str(folder))
 
 
 class Kind(NamedTuple):

@@ -1,11 +1,13 @@
 """Files from outside that are read with a plain reason for each failure; files written whole."""
 
 import codecs
+import csv
 import errno
+import io
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,11 @@ def reason(error: BaseException) -> str:
 def with_file(error: OSError) -> str:
     """Return the reason, behind the file that the error names, if it names one."""
     return reason(error) if error.filename is None else f"{error.filename}: {reason(error)}"
+
+
+def end_of_name(name: str, most: int) -> str:
+    """Return a name, or of a longer one the end, of at most so many bytes and whole characters."""
+    return os.fsencode(name)[-most:].decode(errors="ignore")
 
 
 # ---- reading ----
@@ -127,6 +134,13 @@ def write_whole(path: Path, text: str) -> None:
     """
     with writing(path), replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Return rows as the text of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def flush(path: Path) -> None:

@@ -5,10 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from model.training.optimizer import Group, make_optimizer, schedule_of, set_rates
+from utils.config.flags import Config
+from utils.config.presets import PRESETS
 from utils.streams import stream
 
-EPOCHS, MILESTONES, GAMMA = 100, (60, 80), 0.1
-RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-3
+RECIPE = Config(**PRESETS["linear-probe"].flags)
+EPOCHS = RECIPE.num_epochs
 BATCH = 64
 
 
@@ -17,10 +20,10 @@ def probe_scores(
 ) -> np.ndarray:
     """Return the scores `[Q, classes]` of `test` `[Q, F]` by a classifier of `train` `[V, F]`.
 
-    Batch norm and a linear layer learn the `labels` `[V]` by SGD, with the settings of the
-    published linear probe (momentum 0.9, rate 0.1, a tenth of it after epochs 60 and 80 of 100,
-    weight decay 1e-3); in each batch are 64 videos. Features are made comparable in length first:
-    each is divided by its length, as the L2 norm of the end-to-end probe does.
+    Batch norm and a linear layer learn the `labels` `[V]` with the settings of the published
+    linear probe (`--preset linear-probe`); in each batch are 64 videos. Features are made
+    comparable in length first: each is divided by its length, as the L2 norm of the end-to-end
+    probe does.
     """
     generator = torch.Generator().manual_seed(int(stream(seed, "probe").integers(2**63)))
     features, targets = (torch.from_numpy(array) for array in (train, labels))
@@ -29,12 +32,12 @@ def probe_scores(
     nn.init.normal_(linear.weight, std=0.01, generator=generator)
     nn.init.zeros_(linear.bias)
     model = nn.Sequential(norm, linear)
-    optimizer = torch.optim.SGD(
-        model.parameters(), RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
+    groups, schedule = [Group("probe", 1.0, list(model.parameters()))], schedule_of(RECIPE)
+    optimizer = make_optimizer(
+        groups, RECIPE.lr, RECIPE.weight_decay, RECIPE.optim, RECIPE.momentum
     )
-    for epoch in range(EPOCHS):
-        drops = sum(epoch >= milestone for milestone in MILESTONES)
-        optimizer.param_groups[0]["lr"] = RATE * GAMMA**drops
+    for epoch in range(1, EPOCHS + 1):
+        set_rates(optimizer, groups, RECIPE.lr * schedule.factor(epoch))
         for batch in torch.randperm(len(features), generator=generator).split(BATCH):
             if len(batch) > 1:  # batch norm has no spread of one video
                 loss = functional.cross_entropy(model(features[batch]), targets[batch])

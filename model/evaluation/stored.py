@@ -1,7 +1,5 @@
 """The files of an evaluation: features with their table, retrieval, measures, the backbone."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +13,7 @@ from model.resnet_2d3d import ResNet2d3d
 from model.training.tasks import MEAN, STD
 from utils.arrays import write_arrays
 from utils.config.flags import Config
-from utils.files import replacing, write_whole, writing
+from utils.files import csv_text, replacing, write_whole, writing
 from utils.samples import Samples
 
 BACKBONE = "backbone.pth.tar"
@@ -80,14 +78,11 @@ def write_features(folder: Path, stem: str, samples: Samples, features: Features
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV file; numbers that there are none of are empty. Raises RunError."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(
-            "" if isinstance(value, float) and value != value else value for value in row
-        )
-    write_whole(path, text.getvalue())
+    shown = (
+        ["" if isinstance(value, float) and value != value else value for value in row]
+        for row in rows
+    )
+    write_whole(path, csv_text([columns, *shown]))
 
 
 def write_retrieval(

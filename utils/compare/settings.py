@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.compare.found import BEST, RANDOM, Run, checkpoint_kind
-from utils.config.datasets import CATALOGUE, GABORS
+from utils.config.datasets import CATALOGUE, GABORS, entry
 from utils.config.flags import FIELDS, Config, fields_on_resume
 from utils.errors import UsageError
 from utils.runs.folder import config_in, run_folder_of
@@ -26,8 +26,7 @@ OF_GABORS = {
 
 def is_gabor(dataset: str) -> bool:
     """Whether the data set, which may be the user's own, is one of stimuli and not of videos."""
-    info = CATALOGUE.get(dataset)
-    return info is not None and info.kind == GABORS
+    return entry(dataset).kind == GABORS
 
 
 def has_splits(dataset: str) -> bool:

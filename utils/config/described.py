@@ -65,9 +65,13 @@ def facts_of(config: Config) -> dict[str, Any]:
     info = info_of(config)
     if info.kind != VIDEOS:
         return {}
-    variant = variant_of(config, info)
+    return {**facts(info, variant_of(config, info)), "stride": stride_of(config, info)}
+
+
+def facts(info: DatasetInfo, variant: Variant) -> dict[str, Any]:
+    """Return what is said of a data set and its frames, by the keys of dataset.json."""
     return {
-        "stride": stride_of(config, info),
+        "stride": info.stride,
         "short_side": variant.short_side,
         "interpolation": variant.interpolation,
         "augmentation": info.dpc_preset,
@@ -133,13 +137,7 @@ def fault_of(key: str, value: object) -> str:
 
 def write_description(folder: Path, info: DatasetInfo, variant: Variant) -> None:
     """Write dataset.json beside the split files; raises RunError."""
-    said = {
-        "stride": info.stride,
-        "short_side": variant.short_side,
-        "interpolation": variant.interpolation,
-        "augmentation": info.dpc_preset,
-    }
-    write_whole(folder / FILE, json.dumps(said, indent=1) + "\n")
+    write_whole(folder / FILE, json.dumps(facts(info, variant), indent=1) + "\n")
 
 
 def split_numbers(folder: Path) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from utils.config.datasets import short_name
 from utils.config.described import facts_of, info_of
 from utils.config.flags import Config
 from utils.errors import RunError, UsageError
-from utils.files import read_json, reason, write_whole
+from utils.files import end_of_name, read_json, reason, write_whole
 from utils.runs.locks import RunInUseError, RunLocks, held
 
 CONFIG_FILE = "config.json"
@@ -35,7 +35,7 @@ def checkpoint_stem(path: str) -> str:
         if name.endswith(ending):
             name = name.removesuffix(ending)
             break
-    return os.fsencode(name)[-STEM_BYTES:].decode(errors="ignore")
+    return end_of_name(name, STEM_BYTES)
 
 
 def run_name(config: Config, seed_typed: bool) -> str:

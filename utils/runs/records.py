@@ -4,14 +4,13 @@ Rows are appended when their pass is complete, those of faults at once.
 """
 
 import csv
-import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from utils.errors import UsageError
-from utils.files import read_text, regular_only, write_whole, writing
+from utils.files import csv_text, read_text, regular_only, write_whole, writing
 from utils.logs import log
 from utils.samples import ClassInfo
 
@@ -124,7 +123,7 @@ MEASURED = tuple(name for name in EpochRow._fields if name.endswith(("seconds", 
 def start_records(folder: Path, classes: Sequence[ClassInfo]) -> None:
     """Write classes.csv, and the headers of the files that every run has."""
     rows = [(index, *info) for index, info in enumerate(classes)]
-    write_whole(folder / CLASSES, _lines([("index", *ClassInfo._fields), *rows]))
+    write_whole(folder / CLASSES, csv_text([("index", *ClassInfo._fields), *rows]))
     for name in STARTED:
         write_whole(folder / name, _header(name))
 
@@ -141,7 +140,7 @@ def append_rows(folder: Path, name: str, rows: Sequence[tuple]) -> None:
         before = path.stat().st_size
         try:
             with open(path, "ab", opener=regular_only) as file:
-                file.write(_lines(rows).encode(errors="backslashreplace"))
+                file.write(csv_text(rows).encode(errors="backslashreplace"))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -193,10 +192,4 @@ def _epoch_of(line: str, name: str) -> int:
 
 
 def _header(name: str) -> str:
-    return _lines([ROWS[name]._fields])
-
-
-def _lines(rows: Iterable[tuple]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
+    return csv_text([ROWS[name]._fields])
