@@ -17,7 +17,6 @@ from utils.analysis.compute import compute
 from utils.analysis.drawing import (
     embedding_figures,
     numbers,
-    page,
     panels,
     rsm_figures,
     similarity_figures,
@@ -28,7 +27,7 @@ from utils.analysis.drawing.results import Results, read_results, read_table
 from utils.analysis.drawing.usi_figures import shown_step
 from utils.analysis.recorded import MODULES, POST, PRE, Pass
 from utils.errors import RunError, UsageError
-from utils.plots import figures
+from utils.plots import figures, page
 
 OF_USI = {"usi", "usi_distributions", "usi_correlation"}
 ALL = OF_USI | {"responses", "rsm", "rsm_by_orientation", "rsm_similarity", "embedding"}

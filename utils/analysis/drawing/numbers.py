@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from utils.analysis.drawing import similarity_figures, usi_figures
-from utils.analysis.drawing.page import Table, with_minus
 from utils.analysis.drawing.results import Results
 from utils.analysis.loading import load_pass
 from utils.analysis.recorded import POST, STAGES, Pass
+from utils.plots.page import Table, with_minus
 
 Cell = str | float
 

@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from utils.analysis.drawing import numbers, page
+from utils.analysis.drawing import numbers
 from utils.analysis.drawing.results import COLUMNS, Results
 from utils.analysis.drawing.sections import SECTIONS, Section, define
 from utils.analysis.recorded import MODULES, PRE
 from utils.files import write_whole
+from utils.plots import page
 
 PAGE = "report.html"
 SHOWN_SETTINGS = {  # in the line of the configuration

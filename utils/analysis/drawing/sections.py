@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from utils.analysis.drawing import numbers
-from utils.analysis.drawing.page import Table
 from utils.analysis.drawing.panels import MOST_CLASSES
 from utils.analysis.drawing.results import Results
+from utils.plots.page import Table
 
 USI = (
     "The selectivity of a node for the unexpected image U: its mean response to U minus that to "

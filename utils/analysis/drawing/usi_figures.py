@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from utils.analysis.drawing import panels
-from utils.analysis.drawing.page import with_minus
 from utils.analysis.drawing.panels import EndLabel, EpochAxis
 from utils.analysis.drawing.results import Results
 from utils.analysis.recorded import POST
 from utils.analysis.selectivity import chance_selectivity
 from utils.plots import figures
+from utils.plots.page import with_minus
 
 EXPECTED = 0.05  # share of nodes outside the central 95 % if labels mean nothing
 ROWS = {"mean": "Mean USI", "mean_abs": "Mean |USI|", "significant": "Significant nodes"}

@@ -16,9 +16,9 @@ from utils.files import reason
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1a1a1a; --gray: #595959; --line: #d8d8d8;
-  --back: #fff; --link: #00578a; }
+  --back: #fff; --shade: #f4f4f2; --link: #00578a; }
 @media (prefers-color-scheme: dark) { :root { --text: #e8e8e6; --gray: #a9a9a6; --line: #44443f;
-  --back: #1b1b1a; --link: #7cc0ee; } }
+  --back: #1b1b1a; --shade: #262625; --link: #7cc0ee; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0 auto; max-width: 60rem; padding: 1rem; background: var(--back);
@@ -29,7 +29,12 @@ h2 { font-size: 1.2rem; margin: 2.6rem 0 .5rem; padding-top: .9rem;
 p, ul, dl { max-width: 44rem; }
 a { color: var(--link); }
 dt { font-weight: 600; margin-top: .5rem; }
-dd { margin: 0; }
+dd { margin: 0; overflow-wrap: anywhere; }
+pre { background: var(--shade); border: 1px solid var(--line); border-radius: 4px;
+  font: .8125rem/1.5 ui-monospace, monospace; margin: .4rem 0 1rem; overflow-wrap: anywhere;
+  padding: .5rem .7rem; white-space: pre-wrap; }
+code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
+summary { color: var(--link); cursor: pointer; margin: .8rem 0; }
 nav ul { columns: 15rem; padding-left: 1.2rem; }
 .config, .note { color: var(--gray); font-size: .875rem; }
 figure { margin: 1rem 0; }
@@ -108,7 +113,21 @@ def heading(text: str, anchor: str) -> str:
 
 def link(address: str, text: str) -> str:
     """Return a link to a file beside the page, or to an anchor in it (#…)."""
-    return f'<a href="{escaped(quote(address, safe="#/"))}">{escaped(text)}</a>'
+    mark, name = ("#", address[1:]) if address.startswith("#") else ("", address)
+    target = mark + quote(name, errors="surrogateescape")
+    return f'<a href="{escaped(target)}">{escaped(text)}</a>'
+
+
+def command(line: str) -> str:
+    """Return a command that can be copied: it is broken where the screen ends, and stays whole."""
+    plain = CONTROL.sub(" ", line).encode("utf-8", "replace").decode()
+    return f"<pre><code>{html.escape(plain)}</code></pre>"
+
+
+def folded(summary: str, parts: Iterable[str]) -> str:
+    """Return parts that are shown after a click on the summary."""
+    lines = ["<details>", f"<summary>{escaped(summary)}</summary>", *parts, "</details>"]
+    return "\n".join(lines)
 
 
 def bullets(items: Iterable[str]) -> str:
