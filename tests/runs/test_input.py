@@ -233,7 +233,6 @@ def test_no_flag_takes_an_empty_value_as_of_an_unset_variable(name):
 
 NUMBERS = [name for name, field in FIELDS.items() if field.metadata["bounds"]]
 
-
 ALWAYS_WRONG = ("nan", "inf", "-inf", 5000 * "9", "-1e9")
 TOO_LARGE = ("1e99", 20 * "9")  # but for rates, which work until the loss isn't finite
 
@@ -408,8 +407,8 @@ def test_the_readmes_commands_are_understood(line):
         flags.parse(shlex.split(line, comments=True))
 
 
-def test_the_readme_names_every_flag_in_its_group():
-    text = (ROOT / "README.md").read_text()
+def test_the_page_names_every_flag_in_its_group():
+    text = (ROOT / "utils/README.md").read_text()
     for name, field in FIELDS.items():
         (row,) = (
             line for line in text.splitlines() if line.startswith(f"| {field.metadata['group']} |")

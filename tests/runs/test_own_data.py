@@ -28,7 +28,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """The README's five commands: split files, a check, pretraining, a classifier, and its test.
+    """The page's five commands: split files, a check, pretraining, a classifier, and its test.
 
     The runs are smaller. Returns the folder of videos, split files and runs, not to be changed.
     """
@@ -51,8 +51,8 @@ def made(tmp_path_factory) -> Path:
 
 
 def commands(root: Path) -> Iterator[list[str]]:
-    """Yield the arguments of the README's commands, with this data set's name and folders."""
-    text = (ROOT / "README.md").read_text().split("**Your own videos** need no code.")[1]
+    """Yield the arguments of the page's commands, with this data set's name and folders."""
+    text = (ROOT / "process_data/README.md").read_text().split("Five commands go from there")[1]
     lines = text.split("```bash\n")[1].split("```")[0].replace("\\\n", " ").splitlines()
     places = {"DIR": str(root), "Pets": NAME}
     for line in lines:
