@@ -11,7 +11,7 @@ from typing import NamedTuple
 from forked import Ended, Starter, children, has_ended
 from run_records import NOT_TO_BE_SEEN
 
-STATUSES = (0, 1, 2, 75, 130)  # of the README's table
+STATUSES = (0, 1, 2, 75, 130)  # of the table in slurm/README.md
 SECONDS = 180  # after which a trial counts as hanging; the longest takes 5 on a slow CPU
 LONGEST = 700  # characters of a line; messages are cut at 600, and name a file before that
 LEFT_BY_RIGHT = (".lock", "printed")  # which every start writes, and the trial's own log
