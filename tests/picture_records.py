@@ -7,6 +7,7 @@ import pandas as pd
 
 CURVES = ["loss_and_accuracy.png", "gabor_types.png", "gabor_orientations.png"]
 MATRICES = ["confusion_by_type.png", "confusion_by_orientation.png"]
+REPORT = "report.html"
 OF_U, BY_EPOCH = "confusion_of_U.png", "confusion_by_epoch.png"
 
 

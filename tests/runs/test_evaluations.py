@@ -82,6 +82,7 @@ def features_in_a_loop(backbone: ResNet2d3d, clip: torch.Tensor) -> torch.Tensor
 def test_a_retrieval_leaves_its_files_in_the_run_folder(retrieved):
     assert {path.name for path in retrieved.glob("[!.]*")} == {
         *("config.json", "log.txt", "evaluations.csv", "retrieval.csv", "retrieval.png"),
+        "report.html",
         *("retrieval_shown.npz", "features_train.npz", "features_train.csv"),
         *("features_test.npz", "features_test.csv"),
     }

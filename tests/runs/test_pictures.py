@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forked import ROOT, children, has_ended, wait_until
-from picture_records import BY_EPOCH, CURVES, MATRICES, OF_U, gabor_classes, write_run
+from picture_records import BY_EPOCH, CURVES, MATRICES, OF_U, REPORT, gabor_classes, write_run
 from small_runs import TINY, run
 from utils.errors import PREEMPTED, RunError
 from utils.plots import pictures
@@ -20,7 +20,7 @@ from utils.plots.draw import draw_all
 from utils.plots.pictures import Pictures
 from utils.runtime.interrupts import STOPPING
 
-NAMES = {*CURVES, "loss_by_batch.png", *MATRICES, OF_U, BY_EPOCH}
+NAMES = {*CURVES, "loss_by_batch.png", *MATRICES, OF_U, BY_EPOCH, REPORT}
 pytestmark = pytest.mark.usefixtures("at_the_first_call")
 
 
@@ -164,4 +164,4 @@ def test_the_pictures_of_a_run_are_redrawn_from_its_records_alone(pretrained_run
     for path in pretrained_run.glob("*.csv"):
         shutil.copy(path, tmp_path)
     names = {path.name for path in draw_all(tmp_path)}
-    assert names == {path.name for path in pretrained_run.glob("*.png")}
+    assert names == {path.name for path in pretrained_run.glob("*.png")} | {REPORT}

@@ -15,6 +15,7 @@ from picture_records import (
     CURVES,
     MATRICES,
     OF_U,
+    REPORT,
     gabor_classes,
     video_classes,
     write_run,
@@ -213,8 +214,9 @@ def test_epochs_whose_checkpoints_are_kept_are_shown():
 )
 def test_gabor_run_draws(tmp_path, modes, expected):
     write_run(tmp_path, gabor_classes(), modes, 2, tuple(modes) or ("train", "val"))
-    assert [path.name for path in draw_all(tmp_path)] == expected
-    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".csv"} == set(expected)
+    assert [path.name for path in draw_all(tmp_path)] == [*expected, REPORT]
+    names = {path.name for path in tmp_path.iterdir() if path.suffix != ".csv"}
+    assert names == {*expected, REPORT}
 
 
 @pytest.mark.parametrize("last", [0, 1, 20])
@@ -263,7 +265,7 @@ def test_a_run_that_predicts_only_gray_draws(tmp_path):
 
 def test_gabor_test_draws(tmp_path):
     write_run(tmp_path, gabor_classes(), {"test": [14]}, 0, ("test",))
-    assert [path.name for path in draw_all(tmp_path)] == [*CURVES, *MATRICES, OF_U]
+    assert [path.name for path in draw_all(tmp_path)] == [*CURVES, *MATRICES, OF_U, REPORT]
 
 
 @pytest.mark.parametrize("mode", ["val", "test"])
@@ -272,14 +274,14 @@ def test_video_draws(tmp_path, mode):
     write_run(tmp_path, video_classes(12), {mode: [3]}, epoch_modes=modes)
     names = [path.name for path in draw_all(tmp_path)]
     by_epoch = [] if mode == "test" else [BY_EPOCH]
-    assert names == ["loss_and_accuracy.png", "confusion.png", *by_epoch]
+    assert names == ["loss_and_accuracy.png", "confusion.png", *by_epoch, REPORT]
 
 
 @pytest.mark.slow
 def test_redraw_from_records_alone(tmp_path):
     write_run(tmp_path, gabor_classes(), {"train": [0, 1], "val": [0, 1]}, 1)
     first = {path: path.read_bytes() for path in draw_all(tmp_path)}
-    assert len(first) == 8
+    assert len(first) == 9
     for path in first:
         path.unlink()
     command = [sys.executable, "-m", "utils.plots", str(tmp_path)]

@@ -136,7 +136,8 @@ def test_short_names_are_whole_and_long_ones_end_in_dots():
 def test_the_command_draws_a_retrieval_again(tmp_path, capsys):
     folder = write_retrieval(tmp_path / "retrieve_epoch8", [["a", "b", "a"]])
     assert main([str(folder)]) == 0
-    assert capsys.readouterr().out.split() == [str(folder / "retrieval.png")]
+    written = [str(folder / name) for name in ("retrieval.png", "report.html")]
+    assert capsys.readouterr().out.split() == written
     first = Image.open(folder / "retrieval.png").tobytes()
     assert main([str(folder)]) == 0
     assert Image.open(folder / "retrieval.png").tobytes() == first

@@ -1,6 +1,7 @@
-"""Draw the pictures of a run, a test or a retrieval again, from the records in its folder.
+"""Draw the pictures of a run, a test or a retrieval again, and write report.html, which has all.
 
-With --epoch or --mode, draw only the confusion matrices of one epoch, under names that tell which.
+Both are made from the records in its folder. With --epoch or --mode, draw only the confusion
+matrices of one epoch, under names that tell which.
 """
 
 from utils.errors import tell_failed_imports
@@ -21,7 +22,7 @@ from utils.runtime.commands import run_command
 
 
 def main(arguments: list[str]) -> int:
-    """Draw, print the pictures' paths, and return the exit status."""
+    """Draw, print the paths of what was written, and return the exit status."""
     parser = Parser(prog=NAME, description=__doc__)
     parser.add_argument(
         "folder", type=typed_path, help="folder of a run, or of a test or a retrieval in it"

@@ -1,4 +1,4 @@
-"""From the records in a folder of a run, a test or a retrieval to the pictures beside them."""
+"""From the records in a folder of a run, a test or a retrieval to the pictures and the report."""
 
 import warnings
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from utils.errors import RunError, UsageError
 from utils.files import reason
 from utils.plots import breakdowns, confusion_matrices, curves, figures, retrieval, scores
 from utils.plots.breakdowns import Shown
+from utils.plots.report import write_report
 from utils.plots.tables import Records, read_records
 
 Picture = tuple[str, Callable[[], Figure]]  # its name, and what makes it
@@ -19,16 +20,20 @@ MOST_CLASSES = 1000  # of a confusion matrix, which takes their square of cells
 
 
 def draw_all(folder: Path, backend: str | None = None) -> list[Path]:
-    """Draw every picture that the folder's records allow; return the pictures' paths.
+    """Draw every picture that the folder's records allow, and write the report that shows them.
 
-    Raises UsageError where there are no records, RunError where the disk fails.
+    Returns the pictures' paths and, last, the report's. Raises UsageError where there are no
+    records, RunError where the disk fails.
     """
     if retrieval.is_retrieval(folder):
         make = partial(
             retrieval.draw_retrieval, retrieval.read_shown(folder), retrieval.read_title(folder)
         )
-        return draw([(retrieval.NAME, make)], folder, backend)
-    return draw(list_pictures(read_records(folder)), folder, backend)
+        drawn = draw([(retrieval.NAME, make)], folder, backend)
+        return [*drawn, write_report(folder, None, drawn)]
+    records = read_records(folder)
+    drawn = draw(list_pictures(records), folder, backend)
+    return [*drawn, write_report(folder, records, drawn)]
 
 
 def draw_epoch(

@@ -5,7 +5,8 @@ Figures are made without pyplot, so drawing needs no display and keeps nothing i
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,19 @@ def whole_numbers(axes: Axes, first: float, last: float) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
 
 
-def save(figure: Figure, path: Path, backend: str | None = None) -> None:
-    """Write under a temporary name, then move: a reader never sees half a picture."""
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write under, then move: a reader never sees half a file."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save(figure: Figure, path: Path, backend: str | None = None) -> None:
+    """Write a figure as a PNG file; raises OSError."""
     options: dict[str, Any] = {} if backend == "cairo" else {"pil_kwargs": QUICK_PNG}
     figure.set_dpi(DPI)
     engine = figure.get_layout_engine()
@@ -93,8 +104,5 @@ def save(figure: Figure, path: Path, backend: str | None = None) -> None:
         engine.set(w_pad=PAD, h_pad=PAD)
         engine.execute(figure)
         figure.set_layout_engine(None)  # or savefig draws everything twice
-    try:
+    with written_whole(path) as part:
         figure.savefig(part, format="png", dpi=DPI, backend=backend, **options)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

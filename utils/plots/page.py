@@ -30,9 +30,12 @@ p, ul, dl { max-width: 44rem; }
 a { color: var(--link); }
 dt { font-weight: 600; margin-top: .5rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
+dl.short { display: grid; font-size: .875rem; gap: .1rem 1rem; grid-template-columns: auto 1fr; }
+dl.short dt { margin: 0; }
 pre { background: var(--shade); border: 1px solid var(--line); border-radius: 4px;
   font: .8125rem/1.5 ui-monospace, monospace; margin: .4rem 0 1rem; overflow-wrap: anywhere;
   padding: .5rem .7rem; white-space: pre-wrap; }
+pre span { display: inline-block; max-width: 100%; } /* a line ends between two words */
 code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
 summary { color: var(--link); cursor: pointer; margin: .8rem 0; }
 nav ul { columns: 15rem; padding-left: 1.2rem; }
@@ -119,9 +122,10 @@ def link(address: str, text: str) -> str:
 
 
 def command(line: str) -> str:
-    """Return a command that can be copied: it is broken where the screen ends, and stays whole."""
+    """Return a command that can be copied; it has a line's end where the screen alone needs one."""
     plain = CONTROL.sub(" ", line).encode("utf-8", "replace").decode()
-    return f"<pre><code>{html.escape(plain)}</code></pre>"
+    words = (f"<span>{html.escape(word)}</span>" for word in plain.split(" "))
+    return f"<pre><code>{' '.join(words)}</code></pre>"
 
 
 def folded(summary: str, parts: Iterable[str]) -> str:
@@ -135,10 +139,10 @@ def bullets(items: Iterable[str]) -> str:
     return "\n".join(["<ul>", *(f"<li>{item}</li>" for item in items), "</ul>"])
 
 
-def definitions(items: Iterable[tuple[str, str]]) -> str:
-    """Return a list of terms and what they mean."""
+def definitions(items: Iterable[tuple[str, str]], kind: str = "") -> str:
+    """Return a list of terms and what they mean; of the kind "short", beside each other."""
     lines = (f"<dt>{escaped(term)}</dt><dd>{escaped(text)}</dd>" for term, text in items)
-    return "\n".join(["<dl>", *lines, "</dl>"])
+    return "\n".join([f"<dl{_class(kind)}>", *lines, "</dl>"])
 
 
 def table(one: Table) -> str:
