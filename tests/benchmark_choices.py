@@ -26,8 +26,8 @@ site.addsitedir(str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from benchmark import BATCH_4, LINES, Line, chosen
 from benchmark_lines import UnavailableError, configured, machine, make_step, step, timed
+from benchmark_list import BATCH_4, LINES, Line, chosen
 from model.fast import convolution
 
 STEPS = tuple(line for line in LINES if line.function is step and "learns" not in line.arguments)

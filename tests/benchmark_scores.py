@@ -19,9 +19,9 @@ from unittest import mock
 
 site.addsitedir(str(Path(__file__).resolve().parent.parent))
 
-from benchmark import BATCH_4, Line, chosen
 from benchmark_choices import STEPS
 from benchmark_lines import configured, machine, make_step, timed
+from benchmark_list import BATCH_4, Line, chosen
 from model.training import tasks
 
 USUAL = ["dpc-rnn step, 64 px, batch 4", "dpc-rnn step, 64 px, batch 8, 3+1 *", BATCH_4]

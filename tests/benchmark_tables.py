@@ -1,6 +1,6 @@
 """The results of tests/benchmark.py, as text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 WIDTH = 60  # of the lines' names
@@ -23,29 +23,20 @@ def clock(seconds: float) -> str:
     return f"{1e3 * seconds:.{0 if seconds >= 0.1 else 1}f} ms"
 
 
-def span(numbers: list[float], text: Callable[[float], str]) -> str:
-    """One number, the range of several, or nothing."""
-    return "–".join(map(text, sorted({min(numbers), max(numbers)}))) if numbers else ""
-
-
 def columns(name: str, *cells: str) -> str:
     return (f"{name:{WIDTH}}" + "".join(f"{cell:>12}" for cell in cells)).rstrip()
 
 
 def table(results: dict[str, Any]) -> Iterator[str]:
     """The lines of the table and what is said below it."""
-    heads = ("median", "min", "max", "peak GB", "of peak", "published", "faster", "its GB")
-    yield columns("", *heads)
+    yield columns("", "median", "min", "max", "peak GB", "of peak")
     for name, line in results["lines"].items():
-        faster, share = span(line["faster"], "{:.2g}".format), line["share_of_peak"]
+        share = line["share_of_peak"]
         yield columns(
             name,
             *(clock(line[key]) for key in ("median", "min", "max")),
             f"{line['peak_GB']:.2f}",
             f"{share:.0%}" if share else "",
-            span(line["published_seconds"], clock).replace(" s–", "–"),
-            f"{faster}x" if faster else "",
-            f"{line['published_GB']:.2f}" if line["published_GB"] else "",
         )
     yield ""
     yield from remarks(results)
@@ -66,12 +57,16 @@ def remarks(results: dict[str, Any]) -> Iterator[str]:
             share = line["median"] / lines[line["part_of"]]["median"]
             yield f"{name}: {share:.0%} of {line['part_of']}"
         if line["frames_per_s"]:
-            published = [line["frames_per_s"] / times for times in line["faster"]]
-            published = f" (published: {span(published, '{:,.0f}'.format)})" if published else ""
-            yield f"{name}: {line['frames_per_s']:,.0f} frames/s{published}"
-    machine = results["machine"]
+            yield f"{name}: {line['frames_per_s']:,.0f} frames/s"
+    yield from machine_lines(results["machine"])
+
+
+def machine_lines(machine: dict[str, Any]) -> Iterator[str]:
+    """Where and of what the timings were taken."""
     about = [machine["cpu"], f"{machine['cores']} cores", f"{machine['threads']} threads"]
-    about += [machine["instructions"], machine["gpu"] or "no GPU", f"torch {machine['torch']}"]
+    about += [machine["instructions"], f"{'' if machine['bf16'] else 'no '}bfloat16 instructions"]
+    about += [machine["gpu"] or "no GPU", f"torch {machine['torch']}"]
+    about += [f"{name}={value}" for name, value in machine["limits"].items()]
     yield ", ".join(about)
     yield f"commit {machine['commit']}, {machine['date']}"
 

@@ -21,7 +21,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark_lines import GB, KIB, Measured, moving_noise
+from benchmark_data import moving_noise
+from benchmark_lines import GB, KIB, Measured
 
 ROOT = Path(__file__).parent.parent
 HELPS, EXTRACTIONS = 5, 2
@@ -61,19 +62,27 @@ class Ended(NamedTuple):
     peak_gb: float
 
 
-def to_its_end(*command: object) -> Ended:
-    """A Python program in the checkout's folder; raises RuntimeError with its last words."""
+class EndedError(RuntimeError):
+    """A program failed; `said` is all that it printed."""
+
+    def __init__(self, program: object, status: int, said: str):
+        last = (said.strip().splitlines() or ["it said nothing"])[-1]
+        super().__init__(f"{program} ended with status {status}: {last}")
+        self.said = said
+
+
+def to_its_end(*command: object, folder: Path = ROOT) -> Ended:
+    """A Python program in that checkout's folder; raises EndedError with its last words."""
     with tempfile.TemporaryFile("w+") as said:
         arguments = [sys.executable, *map(str, command)]
         begun = time.time()
-        process = subprocess.Popen(arguments, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(arguments, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.time() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
-            last = (said.read().strip().splitlines() or ["it said nothing"])[-1]
-            raise RuntimeError(f"{command[0]} ended with status {process.returncode}: {last}")
+            raise EndedError(command[0], process.returncode, said.read())
     return Ended(seconds, usage.ru_maxrss * KIB / GB)
 
 
@@ -82,18 +91,25 @@ def help_text() -> Measured:
     return Measured([end.seconds for end in ended], max(end.peak_gb for end in ended))
 
 
+def plain_job(flags: tuple[str, ...]) -> Measured:
+    """A run as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        ended = to_its_end("run_model.py", *flags, "--output_dir", folder)
+    return Measured([ended.seconds], ended.peak_gb)
+
+
 def job(flags: tuple[str, ...]) -> Measured:
     """A run as it is, on the GPU if there is one; and once more for the split of its time."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "times.json")
-        plain = to_its_end("run_model.py", *flags, "--output_dir", f"{folder}/plain")
+        plain = plain_job(flags)
         arguments = (path, time.time(), *flags, "--output_dir", f"{folder}/split")
         wall = to_its_end(Path(__file__), *arguments).seconds
         times = json.loads(path.read_text())
     split = {"start": times["asked"], **times["phases"], "exit": wall - times["ended"]}
     split["other"] = wall - sum(split.values())
     in_all = {"wall": wall, "first batch": times["first_batch"]}
-    return Measured([plain.seconds], plain.peak_gb, split={**split, **in_all})
+    return plain._replace(split={**split, **in_all})
 
 
 def extraction() -> Measured:
