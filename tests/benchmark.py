@@ -42,7 +42,6 @@ from benchmark_lines import Measured, UnavailableError, convolution_peak, machin
 from benchmark_list import GPU_LINES, LINES, Line, chosen
 from benchmark_pairs import (
     PAIRS,
-    Pair,
     PublishedError,
     own_lines,
     pairs_table,
@@ -223,41 +222,33 @@ def main_pairs(parser: argparse.ArgumentParser, typed: argparse.Namespace) -> in
         if typed.json:
             typed.json.touch()
         try_reference(checkout, pairs)
-        results = {"machine": in_fresh_process("machine"), "reference": version(checkout)}
+        results: dict[str, Any] = {
+            "machine": in_fresh_process("machine"),
+            "reference": version(checkout),
+        }
     except PublishedError as error:
         print(f"{Path(__file__).name}: {error}", file=sys.stderr)
         return 2
     except (OSError, RuntimeError, ValueError) as error:
         parser.error(str(error))
-    results["pairs"], failed = measure_pairs(pairs, count, checkout)
-    if typed.json:
-        typed.json.write_text(json.dumps(results, indent=1) + "\n")
-    print(*pairs_table(results), sep="\n")
-    return int(failed)
-
-
-def measure_pairs(
-    pairs: list[Pair], count: int, checkout: Path
-) -> tuple[list[dict[str, Any]], bool]:
-    """→ the rows of the table, and whether work failed, which has none."""
-    found: list[dict[str, Any]] = []
-    failed = False
+    results["pairs"], failed = [], False
     for number, pair in enumerate(pairs, 1):
-        said = f"[{number}/{len(pairs)}] {pair.name}"
+        said = f"[{number}/{len(pairs)}] {pair.name}: "
         begun = time.perf_counter()
         try:
-            found += rows(pair, count, lambda name: Measured(**in_fresh_process(name)), checkout)
+            found = rows(pair, count, lambda name: Measured(**in_fresh_process(name)), checkout)
+            results["pairs"] += found
         except (PublishedError, RuntimeError) as error:
             failed = True
-            print(f"{said}: FAILED: {error}", file=sys.stderr)
+            print(f"{said}FAILED: {error}", file=sys.stderr)
             continue
+        ratios = ", ".join(f"{line['ratio']:.2f}" for line in found)
         taken = clock(time.perf_counter() - begun)
-        print(
-            f"{said}: {count} {'pair' if count == 1 else 'pairs'} in {taken}",
-            file=sys.stderr,
-            flush=True,
-        )
-    return found, failed
+        print(f"{said}{ratios}, in {taken}", file=sys.stderr, flush=True)
+        if typed.json:
+            typed.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(*pairs_table(results), sep="\n")
+    return int(failed)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def clip(image_len: int) -> Measured:
-    """Each clip of 8 blocks of 5 frames, 30 patches, no augmentation, one thread."""
+def clip(image_len: int, augmented: bool = False) -> Measured:
+    """Each clip of 8 blocks of 5 frames at 128 px, 30 patches, one thread."""
     import torch
 
     from dataset.build import build_dataset
     from utils.config.flags import Config
 
     torch.set_num_threads(1)
-    config = Config(dataset="Gabors", no_augm=True, gab_img_len=image_len, seed=0, train_len=200)
+    config = Config(
+        dataset="Gabors", no_augm=not augmented, gab_img_len=image_len, seed=0, train_len=200
+    )
     dataset = build_dataset(config, "train")
     seconds = [timed(lambda index=index: dataset[0, index]) for index in range(len(dataset))]
     return Measured(seconds[10:], own_peak())

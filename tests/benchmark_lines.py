@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 GB = 1e9
 KIB = 1024  # what ru_maxrss counts
 
-WARM_UP, STEPS, LONG_STEPS = 3, 7, 3
-LONG = 2.5  # seconds of a step, from which on fewer are timed
+WARM_UP, STEPS = 3, 7
+LONG_WARM_UP, LONG_STEPS = 2, 3
+LONG = 1.5  # seconds of a step, from which on fewer run
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")  # that a user sets
 NUM_CLASSES = 101  # of UCF101
 PRECISIONS = {"off": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -117,9 +118,12 @@ def step_seconds(run: Callable[[], Any], once: bool = False) -> list[float]:
     """The seconds of several steps after those that warm up; or of a single first one."""
     if once:
         return [timed(run)]
-    for _ in range(WARM_UP):
-        last = timed(run)
-    return [timed(run) for _ in range(LONG_STEPS if last > LONG else STEPS)]
+    warm = [timed(run) for _ in range(LONG_WARM_UP)]
+    if warm[-1] > LONG:
+        return [timed(run) for _ in range(LONG_STEPS)]
+    for _ in range(WARM_UP - LONG_WARM_UP):
+        run()
+    return [timed(run) for _ in range(STEPS)]
 
 
 def configured(fields: dict[str, Any]) -> "Config":

@@ -59,6 +59,10 @@ PAIRS = (
     steps("dpc-rnn evaluation, 128 px, batch 4", {"batch_size": 4}, learns=False),
     steps("lc-rnn step, 128 px, 5 blocks, batch 4", {"model": "lc-rnn", "batch_size": 4}),
     Pair("Gabor clip, 128 px, 8 images", "clip", {"image_len": 5}, {"": {}}),
+    Pair(
+        "Gabor clip, 128 px, 8 images, augmented",
+        *("clip", {"image_len": 5, "augmented": True}, {"": {}}),
+    ),
     job(
         "Gabor job, 64 px, batch 4, 32 clips, epochs 0 and 1",
         *("--batch_size", "4", "--train_len", "32"),
@@ -176,16 +180,16 @@ def alternate(sides: list[Callable[[], Measured]], pairs: int) -> list[list[Meas
 
 def rows(
     pair: Pair, pairs: int, ours: Callable[[str], Measured], checkout: Path
-) -> Iterator[dict[str, Any]]:
-    """Measure a pair; yield a row of the table for each of this program's sides. `ours` measures a
+) -> list[dict[str, Any]]:
+    """Measure a pair; return a row of the table for each of this program's sides. `ours` measures a
     line of this program by its name, in a fresh process. Raises PublishedError and RuntimeError."""
     sides = [
         lambda: measure_reference(checkout, pair),
         *(lambda name=line.name: ours(name) for line in own_lines(pair)),
     ]
     reference, *found = alternate(sides, pairs)
-    for line, measured in zip(own_lines(pair), found, strict=True):
-        yield row(line.name.removeprefix(OWN), measured, reference)
+    names = [line.name.removeprefix(OWN) for line in own_lines(pair)]
+    return [row(name, own, reference) for name, own in zip(names, found, strict=True)]
 
 
 def row(name: str, ours: list[Measured], published: list[Measured]) -> dict[str, Any]:

@@ -73,8 +73,8 @@ def step(fields: dict[str, Any], learns: bool = True, once: bool = False) -> Mea
     return Measured(step_seconds(learn if learns else evaluate, once), own_peak())
 
 
-def clip(image_len: int, once: bool = False) -> Measured:
-    """Each clip of 8 blocks of 5 frames at 128 px, 30 patches, no augmentation, one thread."""
+def clip(image_len: int, augmented: bool = False, once: bool = False) -> Measured:
+    """Each clip of 8 blocks of 5 frames at 128 px, 30 patches, one thread."""
     import cv2
     import torch
 
@@ -86,7 +86,7 @@ def clip(image_len: int, once: bool = False) -> Measured:
         dataset="Gabors",
         mode="train",
         transform="default",
-        no_augm=True,
+        no_augm=not augmented,
         batch_size=1,
         img_dim=128,
         seq_len=5,

@@ -30,7 +30,7 @@ class Loader:
         self.dataset = range(train_len)
 
 def get_dataloader(dataset, train_len, gab_img_len, num_gabors, **others):
-    assert (dataset, gab_img_len, num_gabors, others["no_augm"]) == ("Gabors", 5, 30, True)
+    assert (dataset, gab_img_len, num_gabors) == ("Gabors", 5, 30)
     return Loader(train_len)
 """,
     "utils/training_utils.py": """
@@ -137,17 +137,19 @@ def test_pairs_are_measured_and_written(checkout, tmp_path, capsys):
     flags = ["--reference", str(checkout), "--pairs", "1", *only, "--json", str(file)]
     assert benchmark.main(flags) == 0
     said = capsys.readouterr()
-    names = [line.split(" | ")[0].strip("| ") for line in said.out.splitlines()[2:6]]
+    names = [line.split(" | ")[0].strip("| ") for line in said.out.splitlines()[2:7]]
     assert names == [
         "dpc-rnn step, 64 px, batch 4, static blocks",
         "dpc-rnn step, 64 px, batch 4, every frame computed",
         "Gabor clip, 128 px, 8 images",
+        "Gabor clip, 128 px, 8 images, augmented",
         "Gabor job, 64 px, batch 4, 32 clips, epochs 0 and 1",
     ]
-    assert re.search(r"\[1/3\] dpc-rnn step, 64 px, batch 4: 1 pair in ", said.err)
+    assert re.search(r"\[1/4\] dpc-rnn step, 64 px, batch 4: [\d.]+, [\d.]+, in ", said.err)
     static, dense, *_ = json.loads(file.read_text())["pairs"]
     assert static["ours"] == dense["ours"] == [1.0]
     assert static["ratios"] == static["published"] == dense["published"]
+    assert static["published"][0] > 0
     assert 0 < static["published_GB"] < 10
 
 
