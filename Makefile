@@ -2,7 +2,7 @@
 # demo: the main job at laptop size; demo-video: the same on real clips
 # test: ruff, mypy and all tests; test-quick: ruff and the unit tests, for work in progress
 # test-slurm: the batch scripts on a real Slurm (as root, on Debian); test-faults: killed runs, full disks
-# test-odd: thousands of odd flags, files and values
+# test-odd: thousands of odd flags, files and values; docs-check: the pages' links and commands
 
 PYTHON ?= python3
 BIN = .venv/bin
@@ -18,7 +18,7 @@ VIDEO_RUN = --dataset ucf101 --net resnet18 --img_dim 64 --ucf_hmdb_ms_ds 2 --nu
 VIDEO_NAME = demo_video/runs/ucf101-64_r18
 VIDEO_DPC = $(VIDEO_NAME)_dpc-rnn_bs8_lr0.001_nseq3_pred1_len5_ds2_train-all_seed100/model/epoch10.pth.tar
 
-.PHONY: demo demo-video test test-quick test-slurm test-faults test-odd benchmark clean
+.PHONY: demo demo-video test test-quick test-slurm test-faults test-odd docs-check benchmark clean
 
 demo: .venv/run
 	$(BIN)/python run_model.py $(DEMO)
@@ -54,6 +54,9 @@ test-faults: .venv/test
 
 test-odd: .venv/test
 	$(PYTEST) --dist load -rP tests/odd/many_*.py
+
+docs-check: .venv/test
+	$(BIN)/python tests/docs_check.py
 
 benchmark: .venv/run
 	$(BIN)/python tests/benchmark.py
