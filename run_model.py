@@ -1,6 +1,7 @@
 """Dense Predictive Coding on videos and Gabor stimuli: the one entry to everything.
 
     run_model.py [flags]                pretrain dpc-rnn, or train lc-rnn with --model lc-rnn
+    run_model.py [flags] --dry_run      tell what a run of these flags would do
     run_model.py --resume RUN_FOLDER    go on with a run
     run_model.py [flags] --resume auto  go on with the run of these flags, or start it
     run_model.py --test CHECKPOINT      test a trained lc-rnn
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from model.training.learner import Learner
     from model.training.saving import State
     from utils.runs.locks import RunLocks
-    from utils.runs.positions import Position
     from utils.runs.starts import Start
     from utils.runtime.device import Runtime
     from utils.samples import Loader, Samples
@@ -111,12 +111,13 @@ def main(arguments: list[str]) -> int:
 def run(typed: dict[str, Any], processes: Processes) -> None:
     """Train or evaluate, with signals that wait for the end of a step."""
     from dataset.workers import end_workers
-    from utils.runs.locks import RunLocks
+    from utils.runs.locks import NoLocks, RunLocks
     from utils.runs.starts import find_start
 
     interrupts = Interrupts(repeats=processes.count > 1)
     temporary, together = own_temporary_folder(), joined(processes, interrupts)
-    with interrupts, temporary, together, RunLocks() as locks:
+    kept = NoLocks() if "dry_run" in typed else RunLocks()
+    with interrupts, temporary, together, kept as locks:
         program = Program(typed, processes, interrupts, locks)
         try:
             # rank 0 chooses and reads the files, and tells the other ranks
@@ -134,13 +135,23 @@ def run(typed: dict[str, Any], processes: Processes) -> None:
 
 
 def train(program: Program, start: "Start") -> None:
-    """Train from the start's weights or state to the last epoch, and print the result."""
+    """Train from the start's weights or state to the last epoch, and print the result.
+
+    With --dry_run, print what would be done instead.
+    """
+    from model.training.restoring import load_start
     from model.training.run import TrainingRun
     from utils.runs.starts import tell_resumed
 
     config = start.config
     parts = build(config, ("train",) if config.not_save_best else ("train", "val"), program)
-    state, position = load(start, parts)
+    restored = load_start(start, parts.learner, parts.loaders["train"])
+    if "dry_run" in program.typed:
+        from model.training.plan import tell_plan
+
+        told = partial(tell_plan, start, program.typed, parts.learner, parts.loaders, restored)
+        return program.processes.from_first(told)
+    state, position = restored.state, restored.position
     parts.learner.distribute()
     folder = program.processes.from_first(lambda: open_folder(program, start, parts, state))
     if start.resumes:
@@ -261,22 +272,6 @@ def build(config: Config, modes: tuple[str, ...], program: Program) -> Parts:
     parts = Parts(environment(runtime), loaders, learner)
     log.info("%s with %s on %s", config.model, config.net, parts.environment["device"])
     return parts
-
-
-def load(start: "Start", parts: Parts) -> "tuple[State, Position | None]":
-    """Load the start's weights, and return the state and position to go on from."""
-    from model.training.restoring import restore
-    from model.training.saving import State
-    from model.training.weights import load_pretrained
-
-    config, content = start.config, start.content
-    if content is not None and start.resumes:
-        return restore(content, start.path, parts.learner, config, parts.loaders["train"])
-    if content is not None:
-        loaded = load_pretrained(parts.learner.model, content, config.pretrained)
-        if config.train_what == "last" and any(key.startswith("agg.") for key in loaded.missing):
-            log.warning("--train_what last: the weights have no aggregator; a random one is frozen")
-    return State(), None
 
 
 def open_folder(

@@ -46,9 +46,10 @@ class LiveBytes(TorchDispatchMode):
     """Count the bytes of the tensors that operations in this context make, as long as they live.
 
     Those of the `given` tensors count, too. `live`: the bytes now; `peak`: the most at any moment.
-    Tensors that share memory are one. Recomputed activations lie in reference cycles, which torch's checkpoints leave to Python's
-    garbage collector; as a rule it is early enough, so `peak` is without what waits for it. The
-    collector passes over all objects from before the context, or else it would take minutes.
+    Tensors that share memory are one. Recomputed activations lie in reference cycles, which torch's
+    checkpoints leave to Python's garbage collector; as a rule it is early enough, so `peak` is
+    without what waits for it. The collector passes over all objects from before the context, or
+    else it would take minutes.
     """
 
     def __init__(self, given: Iterable[Tensor]):

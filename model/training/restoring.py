@@ -2,7 +2,7 @@
 
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,14 +10,39 @@ from torch import Tensor
 from model.training.learner import Learner
 from model.training.saving import State
 from model.training.tensor_names import weights_of
-from model.training.weights import load_exactly
+from model.training.weights import Report, load_exactly, load_pretrained
 from utils.config.flags import Config
 from utils.errors import UsageError
 from utils.logs import log
 from utils.runs.contents import ScalerState
 from utils.runs.positions import Position
+from utils.runs.starts import Start
 from utils.runs.structure import Form, MisfitError, shown, typed
 from utils.samples import Loader
+
+
+class Restored(NamedTuple):
+    """Where a run goes on, and what became of the tensors of --pretrained."""
+
+    state: State = State()
+    position: Position | None = None
+    pretrained: Report | None = None
+
+
+def load_start(start: Start, learner: Learner, loader: Loader) -> Restored:
+    """Load the weights, or the whole state, that a run starts from; raises UsageError.
+
+    `loader` is that of the training set.
+    """
+    config, content = start.config, start.content
+    if content is None:
+        return Restored()
+    if start.resumes:
+        return Restored(*restore(content, start.path, learner, config, loader))
+    loaded = load_pretrained(learner.model, content, config.pretrained)
+    if config.train_what == "last" and any(key.startswith("agg.") for key in loaded.missing):
+        log.warning("--train_what last: the weights have no aggregator; a random one is frozen")
+    return Restored(pretrained=loaded)
 
 
 def restore(

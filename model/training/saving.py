@@ -1,6 +1,7 @@
 """How far a run is, and the checkpoints that keep it."""
 
 import math
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
@@ -181,29 +182,47 @@ class Saver:
         path = self.path(state.epoch)
         if phase in state.best and state.best[phase].epoch == state.epoch and path.exists():
             checkpoints.keep_best(self.folder, path, state.epoch, phase)
-        landmarks = self.samples.landmark_epochs  # an analysis compares each with the one before
-        checkpoints.prune(self.folder, {epoch - back for epoch in landmarks for back in (0, 1)})
+        checkpoints.prune(self.folder, kept_epochs(self.samples.landmark_epochs))
 
     def _best_file(self, phase: str) -> Path:
         return self.folder / checkpoints.best_name(self.state.best[phase].epoch, phase)
 
     def _content(self) -> Checkpoint:
-        state, learner = self.state, self.learner
-        best = state.best.get(self.samples.phase(max(0, state.epoch)))
-        return {
-            "epoch": state.epoch,
-            "iteration": state.iteration,
-            "net": self.config.net,
-            "model": self.config.model,
-            "state_dict": published(learner.model),
-            "optimizer": cast(OptimizerState, learner.optimizer.state_dict()),
-            "scaler": learner.scaler.state_dict(),
-            "best_acc": best.top1 if best else 0.0,
-            "best": state.best,
-            "config": vars(self.config),
-            "classes": [info.name for info in self.samples.classes],
-            "random_states": self.processes.gather(random_state(learner.runtime.device)),
-        }
+        states = self.processes.gather(random_state(self.learner.runtime.device))
+        return content_of(self.config, self.learner, self.samples, self.state, states)
+
+
+def content_of(
+    config: Config,
+    learner: Learner,
+    samples: Samples,
+    state: State,
+    random_states: list[dict[str, torch.Tensor]],
+) -> Checkpoint:
+    """Return what a checkpoint of a run holds; the random states are those of all ranks."""
+    best = state.best.get(samples.phase(max(0, state.epoch)))
+    return {
+        "epoch": state.epoch,
+        "iteration": state.iteration,
+        "net": config.net,
+        "model": config.model,
+        "state_dict": published(learner.model),
+        "optimizer": cast(OptimizerState, learner.optimizer.state_dict()),
+        "scaler": learner.scaler.state_dict(),
+        "best_acc": best.top1 if best else 0.0,
+        "best": state.best,
+        "config": vars(config),
+        "classes": [info.name for info in samples.classes],
+        "random_states": random_states,
+    }
+
+
+def kept_epochs(landmarks: Collection[int]) -> set[int]:
+    """Return the epochs whose checkpoints are kept for good.
+
+    These are the landmark epochs and those before them, with which an analysis compares them.
+    """
+    return {epoch - back for epoch in landmarks for back in (0, 1)}
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -69,7 +69,9 @@ def check_typed(typed: dict[str, Any]) -> None:
 
     Nothing is checked unless the flags alone make the configuration.
     """
-    stored = evaluation_in(typed) or "analysed" in typed
+    stored = evaluation_in(typed) or ("analysis" if "analysed" in typed else "")
+    if stored and typed.get("dry_run"):
+        raise UsageError(f"--dry_run: is for training; leave it out with --{stored}")
     if not stored and typed.get("resume", AUTO) == AUTO:
         config = dataclasses.replace(Config(), **typed)
         check(config)

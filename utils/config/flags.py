@@ -106,6 +106,7 @@ class Config:
     seed: int = run(-1, "random seed; -1: one is drawn, logged and saved", least=-1, below=SEEDS)
     not_save_best: bool = run(False, "neither validate nor keep the best model")
     overwrite: bool = run(False, "replace a run folder of the same name", on_resume="start")
+    dry_run: bool = run(False, "tell what the run would do, and do nothing", on_resume="start")
 
     dataset: str = data("UCF101", f"{ALL_NAMES}, in any case; or the name of your own data")
     data_path_dir: str = data(

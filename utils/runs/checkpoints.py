@@ -150,11 +150,16 @@ def keep_best(folder: Path, source: Path, epoch: int, phase: str) -> None:
             remove(path)
 
 
-def drop_later(folder: Path, epoch: int) -> list[str]:
-    """Remove all checkpoints from after an epoch, newest first; return their names."""
+def later_than(folder: Path, epoch: int) -> list[Path]:
+    """Return all checkpoints from after an epoch, newest first."""
     later = [path for number, path in _matching(folder, EPOCH_NAME) if number > epoch]
     later += [path for path in [folder / LAST] if path.exists()]
-    later += [path for number, path in _matching(folder, BEST_NAME) if number > epoch]
+    return later + [path for number, path in _matching(folder, BEST_NAME) if number > epoch]
+
+
+def drop_later(folder: Path, epoch: int) -> list[str]:
+    """Remove all checkpoints from after an epoch, newest first; return their names."""
+    later = later_than(folder, epoch)
     for path in later:
         remove(path)
     return [path.name for path in later]

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,7 @@ from utils.config.described import facts_of, info_of
 from utils.config.flags import Config
 from utils.errors import RunError, UsageError
 from utils.files import end_of_name, read_json, reason, write_whole
-from utils.runs.locks import RunInUseError, RunLocks, held
+from utils.runs.locks import RunInUseError, RunLocks, held, holder_of
 
 CONFIG_FILE = "config.json"
 CHECKPOINT_SUFFIX = ".pth.tar"
@@ -112,8 +112,7 @@ def make_folder(
 def _replace_run(new: Path, parent: Path, name: str) -> Path:
     """Give `new` the name of a run folder, and then remove that one as far as the disk lets."""
     folder, old = parent / name, new.with_name(f"{new.name}{REPLACED}")
-    if not is_run_folder(folder) or folder.is_symlink():
-        raise UsageError(f"--overwrite: {folder} is not a run folder; remove it by hand")
+    check_replaced(folder)
     with held(folder):
         folder.rename(old)
         try:
@@ -136,8 +135,7 @@ def settle_replaced(parent: Path, name: str) -> None:
 
 
 def _rename_to_first_free(new: Path, parent: Path, name: str) -> Path:
-    for number in range(MOST_OF_A_NAME):
-        folder = parent / (f"{name}_{number:03d}" if number else name)
+    for folder in names_in_turn(parent, name):
         try:
             os.rename(new, folder)  # fails unless there is nothing or an empty folder
         except OSError as error:
@@ -145,6 +143,42 @@ def _rename_to_first_free(new: Path, parent: Path, name: str) -> Path:
                 raise
         else:
             return folder
+    raise AssertionError  # the names end with an error
+
+
+def planned_folder(parent: Path, name: str, overwrite: bool) -> tuple[Path, bool]:
+    """Return the folder that `make_folder` would make now, and whether it would replace a run.
+
+    Nothing is changed. Raises UsageError as far as it can be known before.
+    """
+    there = next(path for path in (parent, *parent.absolute().parents) if os.path.lexists(path))
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        why = os.strerror(errno.EACCES if os.path.isdir(there) else errno.ENOTDIR)
+        raise UsageError(f"--output_dir {parent}: can't write there ({why}); name another")
+    if overwrite and (parent / name).exists():
+        check_replaced(parent / name)
+        if holder := holder_of(parent / name):
+            raise RunInUseError(f"{parent / name}: is being run by {holder}")
+        return parent / name, True
+    return next(path for path in names_in_turn(parent, name) if is_free(path)), False
+
+
+def is_free(path: Path) -> bool:
+    """Whether a new folder can get this name: there is nothing, or an empty folder."""
+    is_folder = os.path.isdir(path) and not path.is_symlink()
+    return not (any(path.iterdir()) if is_folder else os.path.lexists(path))
+
+
+def check_replaced(folder: Path) -> None:
+    """Raise UsageError for anything but a run folder where a new run is to take its place."""
+    if not is_run_folder(folder) or folder.is_symlink():
+        raise UsageError(f"--overwrite: {folder} is not a run folder; remove it by hand")
+
+
+def names_in_turn(parent: Path, name: str) -> Iterator[Path]:
+    """Yield the folders of a name: itself, `name_001` and so on; at the end raise UsageError."""
+    for number in range(MOST_OF_A_NAME):
+        yield parent / (f"{name}_{number:03d}" if number else name)
     raise UsageError(f"--output_dir {parent}: {MOST_OF_A_NAME} runs of this name; add a --suffix")
 
 

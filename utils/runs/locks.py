@@ -4,6 +4,8 @@ import errno
 import fcntl
 import os
 import platform
+import struct
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from utils.files import reason, regular_only
 from utils.logs import log
 
 LOCK_FILE = ".lock"
+LOCK_FORM = "hhqqi"  # Linux' struct flock: type, whence, start, length, process
 
 
 class RunInUseError(UsageError):
@@ -46,6 +49,24 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
+def holder_of(folder: Path) -> str:
+    """Return which other process has locked a run folder, or nothing; nothing is changed.
+
+    Raises UsageError for a folder that can't be written, as `held` does.
+    """
+    path = folder / LOCK_FILE
+    if sys.platform != "linux":  # where the structure is another one
+        return ""
+    if not os.access(path if os.path.lexists(path) else folder, os.W_OK):
+        raise UsageError(f"{folder}: can't be written ({os.strerror(errno.EACCES)})")
+    with suppress(OSError), open(path, "rb", opener=regular_only) as file:
+        asked = struct.pack(LOCK_FORM, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, *_ = struct.unpack(LOCK_FORM, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+        if kind != fcntl.F_UNLCK:
+            return file.read(100).decode(errors="replace").strip() or "another process"
+    return ""
+
+
 class RunLocks(ExitStack):
     """Locks on run folders, kept until the context ends, so that no other program runs them."""
 
@@ -63,3 +84,12 @@ class RunLocks(ExitStack):
             else:
                 return folder
         return None
+
+
+class NoLocks(RunLocks):
+    """Looks at run folders as if to lock them, and locks none."""
+
+    def hold(self, folder: Path) -> None:
+        """Raise RunInUseError if another program has locked a run folder."""
+        if holder := holder_of(folder):
+            raise RunInUseError(f"{folder}: is being run by {holder}")

@@ -190,8 +190,14 @@ def checked_and_seeded(config: Config) -> Config:
     if config.seed >= 0:
         return config
     seed = secrets.randbelow(SEEDS)
-    log.info("drew --seed %d", seed)
+    if not config.dry_run:  # the run itself will draw another one
+        log.info("drew --seed %d", seed)
     return dataclasses.replace(config, seed=seed)
+
+
+def seed_typed(typed: dict[str, Any]) -> bool:
+    """Whether a seed was typed, rather than one to be drawn."""
+    return typed.get("seed", Config.seed) >= 0
 
 
 # ---- its folder ----
@@ -218,7 +224,7 @@ def new_folder(
         if run is not None:
             warn_of_other_data(run, config)
     else:
-        name = run_name(config, seed_typed=typed.get("seed", -1) >= 0)
+        name = run_name(config, seed_typed(typed))
 
     def fill(folder: Path) -> None:
         write_config(folder, config, typed, environment)
