@@ -135,7 +135,9 @@ def fill(repository: Path, data: Path, page: Page) -> None:
     shutil.copytree(data / "DIR", repository / "DIR", copy_function=os.link)
     shutil.copy(data / "clip.mp4", repository)
     text = commands_of(page)
-    by_hand = {m[1].lower() for m in re.finditer(r"write_csvs\.py.*--dataset (\w+)", text)}
+    calls = [line for line in text.splitlines() if "write_csvs.py" in line]
+    own = [line for line in calls if "--csv_root" not in line]  # not into process_data/data
+    by_hand = {m[1].lower() for line in own for m in re.finditer(r"--dataset (\w+)", line)}
     for folder in sorted((data / "prepared").iterdir()):
         if folder.name.split("_")[0].lower() not in by_hand:
             target = repository / "process_data/data" / folder.name

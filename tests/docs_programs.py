@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-SIZES = {"img_dim": 32, "batch_size": 4, "train_len": 8, "num_workers": 0}
+SIZES = {"img_dim": 32, "batch_size": 4, "train_len": 16, "num_workers": 0}
 VIDEO_SIZES = {**SIZES, "seq_len": 2, "num_seq_in": 2, "pred_step": 1, "ucf_hmdb_ms_ds": 1}
 SMALL = {
     "process_data/extract_frames.py": ["--short_side", "32"],
