@@ -24,8 +24,8 @@ FEW = 5  # of a list's items that are told one by one
 MOST_EPOCHS = 10_000  # of which it is told what happens when
 SMALL = 10**8  # bytes, below which they are told in MB
 TRIED = 10  # clips, of which one at least must be read
-OF_PROGRAM = "the program itself needs about 0.7 GB more"
-OF_ALLOCATOR = ", and it keeps freed memory, which took 20 to 40 % more; --low_memory gives it back"
+OF_PROGRAM = "the program itself needs 0.6 to 0.7 GB more"
+OF_ALLOCATOR = ", and it keeps freed memory, which took 20 to 50 % more; --low_memory gives it back"
 
 
 class Epochs(NamedTuple):
