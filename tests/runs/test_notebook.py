@@ -1,11 +1,13 @@
 """The notebook of the stimuli: it runs as it is, and is committed with the outputs it makes."""
 
 import copy
+import re
 from collections import Counter
 from pathlib import Path
 
 import nbclient
 import nbformat
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,22 +55,53 @@ def test_nothing_of_the_machine_in_it(committed):
             assert not any(sign in shown for sign in (*FOLDERS, " at 0x"))
 
 
-def test_executes_to_what_is_committed(committed, tmp_path, monkeypatch):
-    # kernels and settings of the user's own stay out of it
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """What executes a notebook; kernels and settings of the user's own stay out of it."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     for name in ("DATA", "CONFIG", "RUNTIME"):
         monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name.lower()))
+
+    def run(notebook) -> None:
+        nbclient.NotebookClient(
+            notebook,
+            timeout=300,  # of a cell; one makes a tiny run
+            kernel_name="python3",
+            resources={"metadata": {"path": str(NOTEBOOK.parent)}},
+        ).execute()  # raises CellExecutionError where a cell fails
+
+    return run
+
+
+def test_executes_to_what_is_committed(committed, execute):
     executed = copy.deepcopy(committed)
     for cell in code_cells(executed):
         cell.outputs, cell.execution_count = [], None
     executed.cells.append(copy.deepcopy(code_cells(executed)[0]))  # harmless when run again
-    nbclient.NotebookClient(
-        executed,
-        timeout=120,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
-    ).execute()  # raises CellExecutionError where a cell fails
+    execute(executed)
 
     *cells, _ = code_cells(executed)
     for ours, theirs in zip(code_cells(committed), cells, strict=True):
         assert formats(ours) == formats(theirs), ours.source
+
+
+def test_the_figures_of_a_run_are_those_of_the_folder_that_is_named(
+    committed, execute, pretrained_run
+):
+    start = next(i for i, cell in enumerate(committed.cells) if "A trained run" in cell.source)
+    imports = code_cells(committed)[0]
+    part = nbformat.v4.new_notebook(cells=[imports, *committed.cells[start:]])
+    _, read, *figures = code_cells(part)
+    read.source, changed = re.subn(
+        r"^RUN = .*$", f"RUN = Path({str(pretrained_run)!r})", read.source, flags=re.M
+    )
+    assert changed == 1
+    shown = list(map(formats, figures))
+    execute(part)
+    printed = "".join(output.get("text", "") for output in read.outputs)
+    passes, predictions = (
+        len(pd.read_csv(pretrained_run / name)) for name in ("epochs.csv", "predictions.csv")
+    )
+    assert f"the run: {pretrained_run.name}" in printed
+    assert f"{passes} passes, {predictions} predictions" in printed
+    assert list(map(formats, figures)) == shown
