@@ -10,6 +10,7 @@ exit status is 1.
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "process_data"), str(ROOT / "tests")]
 import docs_data  # noqa: E402
 import docs_text  # noqa: E402
 from docs_pages import Page, read_pages  # noqa: E402
-from docs_sandbox import Ran, run_page  # noqa: E402
+from docs_sandbox import Ran, end_all, run_page  # noqa: E402
 
 AT_ONCE = 2  # pages
 
@@ -85,8 +86,14 @@ def run_pages(root: Path, pages: Sequence[Page]) -> list[Ran]:
                 folder = Path(temporary) / f"page{number}"
                 folder.mkdir()
                 calls.append(pool.submit(run_page, root, page, data, folder))
-            return [call.result() for call in calls]
+            try:
+                return [call.result() for call in calls]
+            except BaseException:  # such as Ctrl-C or SIGTERM: nothing goes on, nothing is left
+                pool.shutdown(wait=False, cancel_futures=True)
+                end_all()
+                raise
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

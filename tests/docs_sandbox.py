@@ -27,6 +27,7 @@ from docs_text import PLAN, RUN, Fault
 
 LIMIT = 480  # seconds, for all commands of a page
 LAST_LINES = 8  # of a failed command's output
+RUNNING: list[subprocess.Popen] = []  # the shells and servers of all pages
 REAL = shlex.quote(sys.executable)
 SLURM_FLAGS = (
     "array|partition|nodes|ntasks|ntasks-per-node|gres|gpus|gpus-per-node|cpus-per-task|time|mem|"
@@ -145,6 +146,7 @@ def programs(folder: Path) -> Iterator[None]:
             cwd=repository, env={**variables(folder), "PYTHONPATH": paths},
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
+    RUNNING.append(server)
     try:
         end = time.monotonic() + LIMIT
         while not (folder / "programs").exists():
@@ -154,6 +156,12 @@ def programs(folder: Path) -> Iterator[None]:
         yield
     finally:
         end_group(server)
+
+
+def end_all() -> None:
+    """End the shells and servers of all pages."""
+    for process in list(RUNNING):
+        end_group(process)
 
 
 def end_group(process: subprocess.Popen) -> None:
@@ -205,6 +213,7 @@ def run_script(folder: Path, script: str) -> None:
             cwd=folder / "repository", env=variables(folder), stdin=subprocess.DEVNULL,
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
+        RUNNING.append(shell)
         try:
             with suppress(subprocess.TimeoutExpired):
                 shell.wait(LIMIT)
