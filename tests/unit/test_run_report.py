@@ -172,6 +172,7 @@ def test_what_a_run_is_and_where_it_ran_is_told(gabors):
         assert told in page.text
     changed = [row for row in page.rows if row[0] == "--img_dim"]
     assert changed[0] == ["--img_dim", "64", "128"]
+    assert page.html.count('<td class="long">') > 5  # the help of a flag
     names = {row[0] for row in page.rows if row[0].startswith("--")}
     assert names == {f"--{field.name}" for field in dataclasses.fields(Config)}
     assert shlex.split(page.commands[-1]) == ["python", *ENVIRONMENT["command"]]

@@ -61,11 +61,13 @@ th { font-weight: 600; white-space: normal; min-width: 4rem; vertical-align: bot
   border-bottom: 1px solid var(--line); }
 td { border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; }
+td.long { min-width: 14rem; overflow-wrap: anywhere; white-space: normal; }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; background: #fff;
     color: #000; }
   nav { display: none; } figure, table { break-inside: avoid; } .table { overflow: visible; }
   h2 { break-after: avoid; } .zoom { border: 0; } }
 """
+LONG = 40  # characters of a cell that has more than one line where the screen is narrow
 COLOURS = 256  # of a picture in the page, which is a quarter as large then
 LEVEL = 6  # of compression; the highest one takes eight times as long, and saves an eighth
 
@@ -153,10 +155,11 @@ def table(one: Table) -> str:
     ]
 
     def line(cells: Sequence[str | float], tag: str) -> str:
-        parts = [
-            f"<{tag}{_class('number' * numeric)}>{escaped(told(cell))}</{tag}>"
-            for cell, numeric in zip(cells, is_number, strict=True)
-        ]
+        parts = []
+        for cell, numeric in zip(cells, is_number, strict=True):
+            text = told(cell)
+            kind = "number" if numeric else "long" if tag == "td" and len(text) > LONG else ""
+            parts.append(f"<{tag}{_class(kind)}>{escaped(text)}</{tag}>")
         return f"<tr>{''.join(parts)}</tr>"
 
     return "\n".join(
