@@ -136,7 +136,7 @@ def set_text(mode: str, loaders: Mapping[str, Loader], learner: Learner, config:
         text += f", so {-(-batches // config.grad_accum):,} steps"
         text += f" of {config.grad_accum} batches" if config.grad_accum > 1 else ""
     if left := clips - min(clips, batches * size):
-        text += f"; {left:,} clips too few for a batch are left out, others in each pass"
+        text += f"; {left:,} clips, other ones in each pass, fill no batch and are left out"
     if short := loader.samples.total - clips:
         text += f"; {short:,} videos are too short"
     if processes.count > 1:
