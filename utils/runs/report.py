@@ -22,9 +22,11 @@ def tell_loaders(
 
 
 def report(folder: Path, result: str, what: str = "run folder") -> None:
-    """Print the folder, the result and the names of the pictures; raises RunError."""
+    """Print the folder, the result, the pictures and the page of it all; raises RunError."""
     pictures = sorted(path.name for path in folder.glob("*.png"))
     text = f"{what}: {folder}\nresult: {result}\npictures: {', '.join(pictures) or 'none'}"
+    if (page := folder / "report.html").exists():
+        text += f"\nreport: {page}"
     tell(text, f"{folder} is whole; can't print its result")
 
 
