@@ -41,7 +41,7 @@ def build_learner(
             raise UsageError("--sync_bn: torch has it on GPUs only; leave it out")
         task = nn.SyncBatchNorm.convert_sync_batchnorm(task)
     task = task.to(runtime.device)
-    # oneDNN and tensor cores compute fastest with channels last
+    # oneDNN and tensor cores compute most sizes fastest with channels last: see tests/README.md
     if not config.plain and (not on_gpu or config.amp != "off"):
         task.model.backbone.to(memory_format=torch.channels_last_3d)
     groups = parameter_groups(task.model, config.train_what)
