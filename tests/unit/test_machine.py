@@ -177,12 +177,14 @@ def endless():
     return endless()
 
 
-@pytest.mark.parametrize("place", ["build", "load", "train"])
+@pytest.mark.parametrize(
+    "place", ["run_model.build", "model.training.restoring.load_start", "run_model.train"]
+)
 def test_the_program_tells_it_wherever_it_happens(place, monkeypatch, tmp_path, capsys):
     def fails(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO), "some/file")
 
-    monkeypatch.setattr(run_model, place, fails)
+    monkeypatch.setattr(place, fails)
     assert run_model.main([*TINY, "--output_dir", str(tmp_path)]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == "run_model.py: some/file: Input/output error"
